@@ -83,7 +83,7 @@ mutants: setup ## change the code in one place at a time, which a test must catc
 	@python3 tests/mutants/run.py $(if $(ONLY),--only '$(ONLY)')
 
 .PHONY: cycles
-cycles: ## count the source files that depend on each other in circles, by crate
+cycles: ## count the source files that depend on each other, by crate
 	@python3 tests/cycles.py $(wildcard host/*)
 
 .PHONY: bench

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Circles among the modules of a Rust crate.
+"""Cycles among the modules of a Rust crate.
 
-    circles.py CRATE_DIR...        per crate: files in circles, and the circles
-    circles.py -v CRATE_DIR...     also the edges inside of them
+    cycles.py CRATE_DIR...        per crate: files in cycles, and the cycles
+    cycles.py -v CRATE_DIR...     also the edges inside of them
 
 A node is a file. An edge is a path in code outside of `#[cfg(test)] mod` that leads to another file:
 crate::…, super::…, self::…, or one that begins with a child module. Re-exports are followed to the file that
@@ -165,7 +165,7 @@ def main(args):
                 if a[:1] != b[:1]:
                     tops.setdefault(a[:1], set()).add(b[:1])
         top_found = sccs(tops)
-        print(f"{root}: {len(edges)} files, {sum(map(len, found))} in {len(found)} circles; "
+        print(f"{root}: {len(edges)} files, {sum(map(len, found))} in {len(found)} cycles; "
               f"by top-level module: {sum(map(len, top_found))} in {len(top_found)}")
         for part in found:
             print("  files:", ", ".join(map(name, part)))

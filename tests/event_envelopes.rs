@@ -197,7 +197,7 @@ fn other_commands_take_envelopes_too() {
     let aws = Server::sim_aws(0);
     let shown = aws.groundcrew(dir.path(), &notify).stdout;
     for account in ["111122223333", "444455556666"] {
-        let about = format!("would be told of account {account}; nothing was sent");
+        let about = format!("would send for account {account}; nothing was sent");
         assert_eq!(shown.matches(&about).count(), 1, "{shown}");
     }
     let simulate = [

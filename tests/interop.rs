@@ -213,7 +213,7 @@ fn boto3_works_beside_the_service() {
     eventually("a first update", || !operations().is_empty());
     // The last in the order: its update is far in the future.
     let beside: Value =
-        serde_json::from_str(&python(&aws, "beside.py", &["000000000006"])).unwrap();
+        serde_json::from_str(&python(&aws, "concurrent_update.py", &["000000000006"])).unwrap();
     let ids: Vec<&Value> = accounts.iter().map(|account| &account["id"]).collect();
     let listed: Vec<&Value> = beside["accounts"].as_array().unwrap().iter().collect();
     assert!(ids.iter().all(|id| listed.contains(id)), "{beside}");

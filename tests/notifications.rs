@@ -114,7 +114,7 @@ fn notify_tells_one_notifier_once() {
     let shown = notify(&["--notifier", "hook", "--dry-run"]);
     assert_eq!((shown.code, inbox.received().len()), (0, 0), "{}", shown.stderr);
     for line in [
-        "what `hook` would be told of UpdateLandingZone; nothing was sent",
+        "what `hook` would send for UpdateLandingZone; nothing was sent",
         &format!("POST http://{}/hooks", inbox.address),
         "Authorization: (the environment variable HOOK_TOKEN, added by the host)",
         "x-groundcrew-signature: (signed with the environment variable HOOK_KEY, by the host)",

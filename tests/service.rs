@@ -317,7 +317,7 @@ fn lanes_are_paused_and_resumed(#[case] running: bool) {
         None
     };
     let resumed = fixture.run(&["resume"]);
-    assert!(resumed.stdout.starts_with("only: goes on; it was paused: paused by"));
+    assert!(resumed.stdout.starts_with("only: resumed; it was paused: paused by"));
     let who = if running { "the running groundcrew takes it in" } else { "no groundcrew runs" };
     assert!(resumed.stdout.contains(who), "{}", resumed.stdout);
     let service = service.unwrap_or_else(|| fixture.start());
@@ -708,7 +708,7 @@ fn looking_makes_no_ledger() {
     let told = |line: &Value| {
         line["fields"]["message"]
             .as_str()
-            .is_some_and(|text| text.contains("a new ledger is begun"))
+            .is_some_and(|text| text.contains("started a new ledger"))
     };
     assert!(log.iter().any(told), "{log:?}");
     assert!(std::fs::metadata(&file).unwrap().len() > 0);

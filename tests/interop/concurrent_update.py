@@ -1,5 +1,5 @@
 """What others do with boto3 while a fleet update runs on the same AWS: lists, pages, and an
-update of an account's product by hand. `beside.py ACCOUNT`. Prints JSON.
+update of an account's product by hand. `concurrent_update.py ACCOUNT`. Prints JSON.
 """
 
 import json

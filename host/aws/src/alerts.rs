@@ -15,10 +15,10 @@ const MAX_SUBJECT_CHARS: usize = 99;
 /// SNS takes messages of at most 256 KiB.
 const MAX_MESSAGE_BYTES: usize = 256 << 10;
 
-/// Stands where a text was cut.
+/// Marks the place where a text was cut.
 const ELLIPSIS: &str = "...";
 
-/// A topic that people are subscribed to.
+/// A topic with its subscribers.
 #[derive(Debug)]
 pub struct SnsAlerts {
     client: Client,
@@ -52,7 +52,7 @@ impl Alerts for SnsAlerts {
     }
 }
 
-/// A subject that SNS takes: printable ASCII in one line, cut to fit.
+/// A subject that SNS accepts: printable ASCII in one line, cut to fit.
 fn subject(text: &str) -> String {
     let line: Vec<&str> = text.split(|c: char| c.is_whitespace() || c.is_control()).collect();
     let line = line.into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
@@ -63,13 +63,12 @@ fn subject(text: &str) -> String {
     if ascii.len() <= MAX_SUBJECT_CHARS {
         return ascii;
     }
-    // All of it is ASCII, so that any place may be cut at.
+    // The text is ASCII, so it can be cut at any byte.
     let cut = &ascii[..MAX_SUBJECT_CHARS - ELLIPSIS.len()];
     format!("{}{ELLIPSIS}", cut.trim_end())
 }
 
-/// A message that SNS takes. Who sends more than it takes tells people nothing: better they read
-/// the beginning.
+/// A message that SNS accepts. SNS rejects a longer one, and its beginning is better than no alert.
 fn truncate(message: &str) -> Cow<'_, str> {
     if message.len() <= MAX_MESSAGE_BYTES {
         return message.into();

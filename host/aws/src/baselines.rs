@@ -25,7 +25,7 @@ impl Baselines for ControlTower {
             let answer = answer.map_err(|error| read_error("ListEnabledBaselines", error))?;
             for enabled in answer.enabled_baselines {
                 let status = enabled.status_summary.and_then(|summary| summary.status);
-                // One without a parent is the landing zone's own, and not an OU's.
+                // A baseline without a parent belongs to the landing zone, not to an OU.
                 if enabled.parent_identifier.is_some()
                     && status == Some(EnablementStatus::Succeeded)
                     && let BaselineTarget::Account { id, is_management: false } =
@@ -45,9 +45,9 @@ impl Baselines for ControlTower {
 }
 
 impl ControlTower {
-    /// The accounts that the landing zone is made of, but for the management account; `None` without
-    /// a landing zone. Its manifest names each under a key of its own, as `accountId`: those keys
-    /// differ between versions of the landing zone.
+    /// The shared accounts of the landing zone, without the management account. `None` without a
+    /// landing zone. Its manifest names each of them under a key of its own, as `accountId`. These
+    /// keys differ between the versions of the landing zone.
     async fn shared_accounts(&self) -> Result<Option<BTreeSet<AccountId>>, AwsError> {
         const OPERATION: &str = "GetLandingZone";
         let Some(arn) = self.landing_zone_arn().await? else { return Ok(None) };
@@ -63,7 +63,7 @@ impl ControlTower {
     }
 }
 
-/// The account ids in a manifest, wherever they are.
+/// The account ids anywhere in a manifest.
 fn collect_account_ids(document: &Document, accounts: &mut BTreeSet<AccountId>) {
     match document {
         Document::Object(fields) => {

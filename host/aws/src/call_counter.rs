@@ -1,4 +1,4 @@
-//! Counts calls.
+//! Counts the calls to AWS.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,7 +10,7 @@ use aws_smithy_runtime_api::client::orchestrator::Metadata;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::config_bag::ConfigBag;
 
-/// How often each operation was called, every attempt counted. Clones count together.
+/// The number of calls of each operation, in which every attempt counts. Clones share one count.
 #[derive(Clone, Debug, Default)]
 pub struct CallCounter(Arc<Mutex<BTreeMap<String, u64>>>);
 

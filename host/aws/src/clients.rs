@@ -1,4 +1,4 @@
-//! SDK clients, and the environment that they are built from.
+//! SDK clients, and the environment from which they are built.
 
 use std::time::Duration;
 
@@ -17,16 +17,16 @@ use aws_types::region::Region;
 use crate::call_counter::CallCounter;
 use crate::malformed_response::MalformedResponse;
 
-/// How long one attempt may take. Longer than the longest long poll (20 s).
+/// The timeout of one attempt. Longer than the longest long poll (20 s).
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Attempts of a call, the first included.
+/// Attempts of a call, including the first.
 const MAX_ATTEMPTS: u32 = 6;
 
-/// Longest wait between two attempts.
+/// The longest backoff between two attempts.
 const MAX_BACKOFF: Duration = Duration::from_secs(20);
 
-/// All this for a person who waits for the answer.
+/// The settings for a person who waits for the result.
 const INTERACTIVE: RetrySettings = RetrySettings {
     attempt_timeout: Duration::from_secs(10),
     max_attempts: 4,
@@ -34,23 +34,22 @@ const INTERACTIVE: RetrySettings = RetrySettings {
     max_backoff: Duration::from_secs(5),
 };
 
-/// Attempts of a call to Organizations. With up to 20 s between them it is throttled for
-/// minutes before a caller hears of it: AWS publishes no rates, and ten thousand accounts
-/// are read one by one.
+/// Attempts of a call to Organizations. With a backoff of up to 20 s, a call retries through
+/// minutes of throttling before it fails. AWS publishes no rates, and ten thousand accounts are
+/// read one by one.
 const MAX_ORGANIZATIONS_ATTEMPTS: u32 = 50;
 
-/// Where and as whom AWS is called: credentials, the home Region, endpoints, the way that
-/// requests travel, and the time.
+/// Credentials, home Region, endpoints, HTTP client and clock of the calls to AWS.
 #[derive(Clone, Debug)]
 pub struct Environment {
     shared: SdkConfig,
-    /// Region of IAM Identity Center, where it is not the home Region.
+    /// Region of IAM Identity Center, if it is not the home Region.
     identity_center_region: Option<String>,
     call_counter: CallCounter,
     retry_settings: RetrySettings,
 }
 
-/// How long a call is waited for, and how often it is tried.
+/// The timeouts and the number of attempts of a call.
 #[derive(Clone, Copy, Debug)]
 struct RetrySettings {
     attempt_timeout: Duration,
@@ -75,25 +74,25 @@ impl Default for RetrySettings {
 pub struct Clients {
     /// Service Catalog, in the home Region.
     pub service_catalog: aws_sdk_servicecatalog::Client,
-    /// Organizations, in the Region that has its endpoint.
+    /// Organizations, in the Region of its endpoint.
     pub organizations: aws_sdk_organizations::Client,
     /// SQS, in the home Region.
     pub sqs: aws_sdk_sqs::Client,
     /// SNS, in the home Region.
     pub sns: aws_sdk_sns::Client,
-    /// AWS Support, in the Region that has its endpoint.
+    /// AWS Support, in the Region of its endpoint.
     pub support: aws_sdk_support::Client,
     /// DynamoDB, in the home Region.
     pub dynamodb: aws_sdk_dynamodb::Client,
     /// The Resource Groups Tagging API, in the Region of Organizations.
     pub tagging: aws_sdk_resourcegroupstagging::Client,
-    /// What was called through all of them.
+    /// The calls through all of these clients.
     pub call_counter: CallCounter,
     /// Control Tower, in the home Region.
     pub control_tower: aws_sdk_controltower::Client,
     /// IAM Identity Center, in its Region.
     pub identity_center: aws_sdk_ssoadmin::Client,
-    /// Its identity store, in the same Region.
+    /// The identity store of IAM Identity Center, in the same Region.
     pub identity_store: aws_sdk_identitystore::Client,
     /// Secrets Manager, in the home Region.
     pub secrets_manager: aws_sdk_secretsmanager::Client,
@@ -101,15 +100,15 @@ pub struct Clients {
     pub sts: aws_sdk_sts::Client,
 }
 
-/// The clients' builders have the same methods, but no trait in common.
+/// The builders of the clients have the same methods, but no common trait.
 macro_rules! client {
     ($sdk:ident, $environment:expr, $region:expr, $retry:expr, $partition:expr) => {{
         let environment: &Environment = $environment;
         let config = $sdk::config::Builder::from(&environment.shared)
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new($region))
-            // Bodies are small and the attempt timeout bounds every call; watching the
-            // throughput would only cost a wake-up every half second of a long poll.
+            // Bodies are small, and the attempt timeout limits every call. A check of the
+            // throughput would only wake the process every half second of a long poll.
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
             .interceptor(environment.call_counter.clone())
             .retry_config($retry)
@@ -125,7 +124,7 @@ macro_rules! client {
 }
 
 impl Environment {
-    /// An environment that waits by tokio's clock and calls AWS's own endpoints.
+    /// An environment that sleeps by tokio's clock and calls the endpoints of AWS.
     pub fn new(
         region: impl Into<String>,
         credentials: SharedCredentialsProvider,
@@ -147,9 +146,9 @@ impl Environment {
         }
     }
 
-    /// The environment of this process, as AWS's own tools see it: variables such as
-    /// `AWS_PROFILE`, `AWS_ENDPOINT_URL` and `AWS_ENDPOINT_URL_<SERVICE>`, the files in
-    /// `~/.aws`, and the credentials of a container, an instance or a Lambda.
+    /// The environment of this process, as the AWS tools read it: variables such as `AWS_PROFILE`,
+    /// `AWS_ENDPOINT_URL` and `AWS_ENDPOINT_URL_<SERVICE>`, the files in `~/.aws`, and the
+    /// credentials of a container, an instance or a Lambda function.
     pub async fn from_process_env(region: impl Into<String>) -> Self {
         let shared = aws_config::defaults(BehaviorVersion::latest())
             .region(Region::new(region.into()))
@@ -169,7 +168,7 @@ impl Environment {
         Self { identity_center_region: Some(region.into()), ..self }
     }
 
-    /// The same, for a person who waits: calls are given up sooner.
+    /// The same, for a person who waits: calls fail sooner.
     pub fn interactive(self) -> Self {
         Self { retry_settings: INTERACTIVE, ..self }
     }
@@ -179,9 +178,9 @@ impl Environment {
         self.shared.region().map(ToString::to_string).unwrap_or_default()
     }
 
-    /// A client for each service. Clients of one environment share nothing with those of
-    /// another: by default the SDK keeps retry quotas in statics, and a simulation would
-    /// not repeat.
+    /// A client for each service. The clients of one environment share nothing with those of
+    /// another. By default the SDK keeps retry quotas in statics, so that the run of a simulation
+    /// could not be repeated.
     pub fn clients(&self) -> Clients {
         let home = self.region();
         let region = || home.clone();
@@ -194,8 +193,8 @@ impl Environment {
         let partition = |name: &'static str| {
             RetryPartition::custom(name).token_bucket(TokenBucket::default()).build()
         };
-        // Adaptive: it finds the rate that AWS allows. Without a retry quota, since a
-        // throttled call must not fail because many others were throttled, too.
+        // The adaptive mode finds the rate that AWS allows. There is no retry quota, because a
+        // throttled call must not fail when many other calls were throttled too.
         let patient = RetryConfig::adaptive()
             .with_max_attempts(self.retry_settings.max_organizations_attempts)
             .with_max_backoff(self.retry_settings.max_backoff);

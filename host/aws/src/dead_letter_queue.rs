@@ -15,27 +15,26 @@ use tokio::sync::OnceCell;
 use crate::error::{read_error, unexpected, write_error};
 use crate::sqs::{MAX_BATCH_SIZE, Message, Queue};
 
-/// For so long letters are hidden while others are looked for and something is done with them.
+/// The visibility timeout of dead letters while others are received and handled.
 const VISIBILITY_TIMEOUT: Duration = Duration::from_secs(600);
 
-/// How long a look for letters waits: without waiting SQS may answer that there are none although
-/// there are.
+/// The wait of each receive. Without a wait SQS may return no messages although there are some.
 const RECEIVE_WAIT: Duration = Duration::from_secs(1);
 
-/// A look ends after so many batches of letters that have all come since it began: in a queue that
-/// is filled all the time it would never see an empty one.
+/// The drain stops receiving after this many batches that consist of newer dead letters only. A
+/// queue that is filled all the time would never be empty.
 const MAX_LATE_BATCHES: usize = 10;
 
-/// What is done with a letter before it is removed.
+/// Handles a dead letter before it is deleted.
 pub(crate) type DeadLetterHandler<'a> =
     Pin<Box<dyn Future<Output = Result<(), AwsError>> + Send + 'a>>;
 
-/// Where messages go that nothing can be done with: the queue that the redrive policy of
-/// another one names.
+/// The queue for messages that can't be processed: the one that the redrive policy of another queue
+/// names.
 #[derive(Debug)]
 pub(crate) struct DeadLetterQueue {
     source: Queue,
-    /// Once looked up.
+    /// The queue, after its lookup.
     queue: OnceCell<Queue>,
 }
 
@@ -45,13 +44,12 @@ impl DeadLetterQueue {
         Self { source, queue: OnceCell::new() }
     }
 
-    /// The queue itself, looked up once.
+    /// The queue, looked up once.
     pub(crate) async fn queue(&self) -> Result<&Queue, AwsError> {
         self.queue.get_or_try_init(|| self.look_up()).await
     }
 
-    /// Puts a body there. In a FIFO queue the same body again within five minutes is
-    /// swallowed.
+    /// Sends a body there. A FIFO queue drops the same body again within five minutes.
     pub(crate) async fn send(&self, group: &str, body: String) -> Result<(), AwsError> {
         let Queue { client, url } = self.queue().await?;
         let fifo = url.ends_with(".fifo");
@@ -67,24 +65,25 @@ impl DeadLetterQueue {
         Ok(())
     }
 
-    /// Takes a message over that can't be read, from the queue that this one belongs to.
+    /// Moves an unreadable message here from the source queue.
     pub(crate) async fn move_unreadable(
         &self,
         body: &str,
         reason: &str,
         receipt_handle: &str,
     ) -> Result<(), AwsError> {
-        // There twice rather than lost, if this ends between the two calls.
+        // If the process ends between the two calls, the message is in both queues rather than
+        // lost.
         let dead_letter = json!({ "unreadable": body, "reason": reason });
         self.send("unreadable", dead_letter.to_string()).await?;
         self.source.delete(receipt_handle).await
     }
 
-    /// Does something with each letter with such a body that was there at `began`, and removes it.
-    /// When something fails, whoever tries again finds at once what is left.
+    /// Handles each matching dead letter that was in the queue at `began`, and deletes it. After a
+    /// failure the remaining ones are made visible, so that a retry receives them at once.
     ///
-    /// What comes later is left: the service may fail again at once what is handed over again here,
-    /// so that there would be letters for as long as the cause lasts.
+    /// Later dead letters stay in the queue. The service may fail again at once on what this drain
+    /// returns to it, so the drain would not end as long as the cause lasts.
     pub(crate) async fn drain<'a>(
         &self,
         began: Timestamp,
@@ -97,7 +96,7 @@ impl DeadLetterQueue {
             let (dead_letters, later) = receive_matching(queue, began, matches).await?;
             cleared.arrived_since = later;
             let mut dead_letters = dead_letters.into_iter().peekable();
-            // What follows in the group of a letter is seen once that is removed.
+            // The next dead letters of a group become visible when those before them are deleted.
             if dead_letters.peek().is_none() {
                 return Ok(cleared);
             }
@@ -159,9 +158,9 @@ impl DeadLetterQueue {
     }
 }
 
-/// The letters with such a body that were there at `began`, and how many have come since. The former
-/// stay hidden for [`VISIBILITY_TIMEOUT`] from whoever else looks, so that they can be removed; others are shown
-/// again, and all of them when not all can be seen.
+/// The matching dead letters that were in the queue at `began`, and the number of matching ones
+/// that arrived since. The former stay hidden from other readers for [`VISIBILITY_TIMEOUT`], so
+/// that they can be deleted. All others are made visible again. After an error all of them are.
 async fn receive_matching(
     queue: &Queue,
     began: Timestamp,
@@ -200,18 +199,18 @@ async fn receive_matching(
     }
 }
 
-/// Shows letters again that were hidden.
+/// Makes hidden dead letters visible again.
 async fn make_visible(
     queue: &Queue,
     dead_letters: impl IntoIterator<Item = Message, IntoIter: Send>,
 ) {
     for dead_letter in dead_letters {
-        // One that stays hidden is seen again soon.
+        // After an error the message becomes visible at its visibility timeout.
         drop(queue.change_visibility(&dead_letter.receipt_handle, Duration::ZERO).await);
     }
 }
 
-/// In hexadecimal; the parts are told apart by a byte that none of them holds.
+/// A hash in hexadecimal. A byte that no part contains separates the parts.
 pub(crate) fn content_hash(parts: &[&str]) -> String {
     format!("{:x}", Sha256::digest(parts.join("\0")))
 }

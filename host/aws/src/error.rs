@@ -1,4 +1,4 @@
-//! SDK errors in core's words.
+//! Converts SDK errors into core's errors.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use groundcrew_core::aws_error::{AwsError, ErrorClass, classify};
 use groundcrew_core::credentials::{self, error_chain, error_chain_text};
 use groundcrew_core::text::printable;
 
-/// So many bytes of an answer that AWS did not give are shown.
+/// How many bytes an error shows of a response that does not come from AWS.
 const MAX_EXCERPT_BYTES: usize = 200;
 
 /// The error of a call that changes nothing.
@@ -28,7 +28,8 @@ where
     AwsError { effect_possible: false, ..to_aws_error(operation, error) }
 }
 
-/// The error of a call that changes something. The last attempt tells whether it may have.
+/// The error of a call that changes something. Whether the call may have had an effect depends on
+/// the last attempt.
 pub(crate) fn write_error<E>(operation: &'static str, error: SdkError<E, HttpResponse>) -> AwsError
 where
     E: ProvideErrorMetadata + Error + Send + Sync + 'static,
@@ -36,8 +37,9 @@ where
     to_aws_error(operation, error)
 }
 
-/// Nothing, if an answer is about what was asked for: `found` is what it says of that in `member`.
-/// What is about something else, or doesn't say, is not believed; another answer may be.
+/// Checks that a response is about the requested resource. `found` is the value of `member` in the
+/// response. A response about another resource, or without the member, is an error. It is
+/// transient, because another response may be right.
 pub(crate) fn check_echo(
     operation: &'static str,
     member: &str,
@@ -59,7 +61,7 @@ pub(crate) fn check_echo(
     }
 }
 
-/// Something in an answer that AWS does not send, or in an account that has to be set up.
+/// A response that AWS does not send, or an account that must be set up first.
 pub(crate) fn unexpected(
     operation: &'static str,
     class: ErrorClass,
@@ -81,7 +83,7 @@ where
         ..AwsError::without_code(operation, class, message)
     };
     match &error {
-        // AWS gives each of its errors a code. It may have had the request all the same.
+        // Every error of AWS has a code. AWS may have received the request even so.
         SdkError::ServiceError(service) if service.err().code().is_none_or(str::is_empty) => {
             let message = describe_non_aws_response(service.raw(), service.err().message());
             with_class(message, ErrorClass::Transient, true)
@@ -96,7 +98,7 @@ where
             };
             AwsError {
                 code: code.to_owned(),
-                // A server that fails may do so after the effect.
+                // A server error may come after the effect.
                 effect_possible: fault,
                 ..AwsError::without_code(operation, class, message)
             }
@@ -104,7 +106,7 @@ where
         _ if lacks_credentials(&error) => {
             no_credentials(credentials::missing_message(), ErrorClass::Denied)
         }
-        // Nothing was sent. Whoever gives them may be out of reach for the moment.
+        // Nothing was sent. The provider of the credentials may be unreachable for the moment.
         _ if let Some(why) = credentials_error(&error) => {
             no_credentials(credentials::unavailable_message(&why), ErrorClass::Transient)
         }
@@ -116,13 +118,13 @@ where
                 describe_non_aws_response(response.raw(), Some(&error_chain_text(&error)));
             with_class(message, ErrorClass::Transient, true)
         }
-        // No answer, a broken one, or none in time: by then it may have happened.
+        // No response, a broken one, or a timeout: the request may have had an effect.
         _ => with_class(error_chain_text(&error), ErrorClass::Transient, true),
     }
 }
 
-/// Says what came in the place of an answer of AWS: the status, what it claims to be, how it begins,
-/// and what the SDK makes of it.
+/// Describes a response that does not come from AWS: its status, its content type, its beginning,
+/// and the error of the SDK.
 fn describe_non_aws_response(answer: &HttpResponse, sdk_message: Option<&str>) -> String {
     let status = answer.status().as_u16();
     let kind = answer.headers().get("content-type").unwrap_or("no content type");
@@ -142,25 +144,25 @@ fn describe_non_aws_response(answer: &HttpResponse, sdk_message: Option<&str>) -
     )
 }
 
-/// Whether nobody said as whom to call.
+/// Whether no credentials are configured.
 fn lacks_credentials(error: &(dyn Error + 'static)) -> bool {
     error_chain(error)
         .filter_map(|cause| cause.downcast_ref())
         .any(|cause: &CredentialsError| matches!(cause, CredentialsError::CredentialsNotLoaded(_)))
 }
 
-/// What is said of credentials that could not be had, if that is why a call failed.
+/// The text about unavailable credentials, if they are why a call failed.
 pub(crate) fn credentials_error(error: &(dyn Error + 'static)) -> Option<String> {
     error_chain(error).find(|error| error.is::<CredentialsError>()).map(error_chain_text)
 }
 
-/// Notes whether any attempt of a call ended without saying what became of it. The SDK
-/// tells of the last attempt only; an earlier one may have had the effect.
+/// Records whether any attempt of a call ended with an unknown result. The SDK returns the error of
+/// the last attempt only, and an earlier attempt may have had the effect.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct UncertainAttempts(Arc<AtomicBool>);
 
 impl UncertainAttempts {
-    /// The error of the call, with what earlier attempts may have done.
+    /// The error of the call, including the possible effect of earlier attempts.
     pub(crate) fn write_error<E>(
         &self,
         operation: &'static str,

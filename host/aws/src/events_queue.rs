@@ -1,4 +1,4 @@
-//! Core's event queue on an SQS queue, a standard one or a FIFO one and its dead-letter queue.
+//! Core's event queue on an SQS queue, standard or FIFO, and its dead-letter queue.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The HTTP client of the real AWS.
+//! The HTTP client for the real AWS.
 
 use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::tls::Provider;
@@ -11,9 +11,9 @@ use aws_smithy_runtime_api::client::http::{
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 
-/// A client that sets TLS up with the first request that needs it: reading the system's
-/// certificates takes longer than all else that a cold start does, and emulators speak
-/// plain HTTP. Goes by `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`.
+/// A client that sets TLS up at the first request that needs it. Reading the system's certificates
+/// takes longer than everything else in a cold start, and emulators use plain HTTP. The client
+/// honours `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`.
 pub(crate) fn client() -> SharedHttpClient {
     SharedHttpClient::new(LazyTlsClient {
         plain: Builder::new()
@@ -54,7 +54,7 @@ impl HttpClient for LazyTlsClient {
     }
 }
 
-/// Connectors are made with the first request, and kept by their client from then on.
+/// The client makes its connectors at the first request and keeps them.
 #[derive(Debug)]
 struct SchemeConnector {
     clients: LazyTlsClient,

@@ -15,18 +15,18 @@ use tokio::sync::OnceCell;
 use crate::clients::Clients;
 use crate::error::{check_echo, read_error, unexpected};
 
-/// What a user is found by, in this order: the only unique attributes that GetUserId takes,
-/// as its reference says. Account Factory makes users whose name is their email address;
-/// those who come from elsewhere may have another name.
+/// The attributes by which a user is found, in this order: the only unique attributes that
+/// GetUserId takes, as its API reference says. Account Factory creates users whose name is their
+/// email address. Users from another source may have another name.
 const LOOKUP_ATTRIBUTES: [&str; 2] = ["emails.value", "userName"];
 
-/// The identity store of the organization's instance of IAM Identity Center. Its clients must
-/// be those of the instance's Region.
+/// The identity store of the organization's instance of IAM Identity Center. The clients must use
+/// the Region of the instance.
 #[derive(Debug)]
 pub struct IdentityCenterUsers {
     client: Client,
     sso_admin: aws_sdk_ssoadmin::Client,
-    /// Its id, which never changes.
+    /// The id of the store, which never changes.
     identity_store_id: OnceCell<String>,
 }
 
@@ -51,7 +51,7 @@ impl IdentityCenterUsers {
                 let region = self.sso_admin.config().region().map_or("", |region| region.as_ref());
                 unexpected(
                     "ListInstances",
-                    // True for all accounts: none is to blame.
+                    // The error concerns all accounts, so it must not count against one.
                     ErrorClass::NotFound,
                     format!(
                         "IAM Identity Center has no active instance in {region}: set \
@@ -101,8 +101,8 @@ impl IdentityCenterUsers {
     }
 }
 
-/// Whether it is the user that there is not, rather than the store or the key that it is
-/// encrypted with. A value that no user can have is nobody's, too.
+/// Whether the user does not exist, rather than the store or the key that encrypts it. A value that
+/// no user can have counts as a user that does not exist.
 fn is_user_not_found(error: &GetUserIdError) -> bool {
     match error {
         GetUserIdError::ResourceNotFoundException(error) => {
@@ -114,8 +114,8 @@ fn is_user_not_found(error: &GetUserIdError) -> bool {
     }
 }
 
-/// Whether a user has this email address, or is named so. Capitals make no difference, as they
-/// make none to mail.
+/// Whether a user has this email address, or has it as the name. The comparison ignores case, as
+/// mail does.
 fn has_email(user: &DescribeUserOutput, email: &str) -> bool {
     let addresses = user.emails().iter().filter_map(|address| address.value());
     let wanted = email.trim().to_lowercase();

@@ -15,12 +15,12 @@ pub struct ControlTower {
 }
 
 impl ControlTower {
-    /// Control Tower as this client reaches it.
+    /// Control Tower through this client.
     pub fn new(client: Client) -> Self {
         Self { client }
     }
 
-    /// ARN of the landing zone, of which an organization has one at most.
+    /// ARN of the landing zone. An organization has at most one.
     pub(crate) async fn landing_zone_arn(&self) -> Result<Option<String>, AwsError> {
         let answer = self.client.list_landing_zones().send().await;
         let answer = answer.map_err(|error| read_error("ListLandingZones", error))?;

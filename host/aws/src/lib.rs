@@ -1,7 +1,8 @@
 //! Core's ports, implemented on the AWS SDKs.
 //!
-//! An [`Environment`] says where and as whom to call, so that the simulated AWS plugs in
-//! under the very same code. Only [`Environment::of_process`] looks at the process.
+//! An [`Environment`] has the endpoints and credentials of the calls, so that the simulated AWS
+//! runs under the same code. Only [`Environment::from_process_env`] reads the environment of the
+//! process.
 
 #![deny(missing_docs)]
 
@@ -24,7 +25,7 @@ mod queue_depth;
 mod secrets_manager;
 mod service_catalog;
 mod sqs;
-mod support;
+mod support_cases;
 mod tag_index;
 mod updates_queue;
 
@@ -40,6 +41,6 @@ pub use organizations::OrganizationsDirectory;
 pub use queue_depth::queue_depth;
 pub use secrets_manager::SecretsManager;
 pub use service_catalog::{LaunchPathSelector, ServiceCatalog};
-pub use support::AwsSupport;
+pub use support_cases::AwsSupport;
 pub use tag_index::ResourceTags;
 pub use updates_queue::SqsUpdateQueue;

@@ -1,12 +1,12 @@
-//! Answers that AWS did not give, such as the HTML page of a proxy: the call is tried again, like
-//! after an error of the service. The SDK takes them for final.
+//! Responses that do not come from AWS, such as the HTML page of a proxy. The SDK would return them
+//! as final errors. The call is retried instead, as after an error of the service.
 
 use aws_smithy_runtime_api::client::interceptors::context::InterceptorContext;
 use aws_smithy_runtime_api::client::retries::classifiers::{
     ClassifyRetry, RetryAction, RetryClassifierPriority,
 };
 
-/// Has calls tried again whose answer can't be read, or is in HTML.
+/// Makes the SDK retry a call whose response can't be parsed or is HTML.
 #[derive(Debug)]
 pub(crate) struct MalformedResponse;
 

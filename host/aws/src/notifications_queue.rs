@@ -30,17 +30,19 @@ impl SqsNotificationQueue {
     }
 }
 
-/// A system that is down delays no other, and of one account nothing overtakes what was before.
-/// SQS takes ids of at most 128 letters, digits and punctuation: a hash always fits.
+/// The group: a system that is down delays no other system, and the notifications of one account
+/// keep their order. SQS takes ids of at most 128 letters, digits and punctuation marks, and a hash
+/// always fits.
 fn message_group_id(notification: &QueuedNotification) -> String {
     match &notification.account {
         Some(account) => content_hash(&[&notification.notifier, account.as_str()]),
-        // What is about no account waits for nothing else.
+        // A notification without an account waits for no other.
         None => content_hash(&[&notification.notifier, notification.key.as_str()]),
     }
 }
 
-/// SQS remembers it for five minutes, even of deleted messages: what is redriven needs another.
+/// SQS keeps this id for five minutes, even after the message is deleted. A redriven notification
+/// needs another id.
 fn deduplication_id(notification: &QueuedNotification) -> String {
     let QueuedNotification { key, event, redriven, .. } = notification;
     let event = event.as_deref().unwrap_or("swept");
@@ -122,7 +124,7 @@ impl NotificationQueue for SqsNotificationQueue {
         notifier: &str,
         began: Timestamp,
     ) -> Result<RemovedDeadLetters, AwsError> {
-        // A letter of groundcrew's, or the message as it was when SQS itself moved it there.
+        // A dead letter of groundcrew, or the original message if SQS itself moved it there.
         let notification = |body: &str| {
             let letter = serde_json::from_str::<QueuedNotification>(body).ok()?;
             (letter.notifier == notifier).then_some(letter)
@@ -131,7 +133,7 @@ impl NotificationQueue for SqsNotificationQueue {
             let letter = notification(body);
             Box::pin(async move {
                 let Some(mut notification) = letter else { return Ok(()) };
-                // So it has an id of its own: SQS may still remember that of the first time.
+                // A new id for the message, because SQS may still have the first one.
                 notification.redriven += 1;
                 self.send(&notification).await
             })

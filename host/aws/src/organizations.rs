@@ -17,10 +17,10 @@ use tokio::sync::Mutex;
 
 use crate::error::{check_echo, read_error, unexpected};
 
-/// Most that ListAccounts gives at once.
+/// The largest page of ListAccounts.
 const PAGE: i32 = 20;
 
-/// AWS Organizations. Its client must be patient with throttling: see
+/// AWS Organizations. Its client must retry for long when it is throttled: see
 /// [`Environment::clients`](crate::Environment::clients).
 #[derive(Debug)]
 pub struct OrganizationsDirectory {
@@ -28,12 +28,12 @@ pub struct OrganizationsDirectory {
     ou_cache: Mutex<OuCache>,
 }
 
-/// What is known of organizational units. Forgotten when a listing of the accounts
-/// begins, so that a renamed one is seen then.
+/// The cached OUs. The cache is cleared when a listing of the accounts begins, so that the listing
+/// shows renamed OUs.
 #[derive(Debug, Default)]
 struct OuCache {
     names: BTreeMap<String, String>,
-    /// By the ids on the way, so that accounts of one OU share it.
+    /// By the ids of the OUs from the root down, so that the accounts of one OU share a path.
     paths: BTreeMap<Vec<String>, Arc<[OrganizationalUnit]>>,
 }
 
@@ -43,7 +43,8 @@ impl OrganizationsDirectory {
         Self { client, ou_cache: Mutex::new(OuCache::default()) }
     }
 
-    /// Names of OUs are asked for `anew`, or remembered ones will do.
+    /// Converts an account. With `refresh` the names of its OUs are read again, otherwise cached
+    /// names are used.
     async fn to_account(
         &self,
         account: SdkAccount,
@@ -70,7 +71,7 @@ impl OrganizationsDirectory {
         }))
     }
 
-    /// Ids of the OUs above an account, for an Organizations that gives no paths.
+    /// Ids of the OUs above an account, for an Organizations that returns no paths.
     async fn walk_parents(&self, account: &AccountId) -> Result<Vec<String>, AwsError> {
         let (mut path_ids, mut child) = (Vec::new(), account.as_str().to_owned());
         loop {
@@ -98,7 +99,7 @@ impl OrganizationsDirectory {
         path_ids: Vec<String>,
         refresh: bool,
     ) -> Result<Arc<[OrganizationalUnit]>, AwsError> {
-        // Held across the calls, so that many accounts of a new OU ask for it once.
+        // Locked during the calls, so that many accounts of a new OU read it once.
         let mut ou_cache = self.ou_cache.lock().await;
         if let Some(known) = ou_cache.paths.get(&path_ids).filter(|_| !refresh) {
             return Ok(Arc::clone(known));
@@ -137,14 +138,14 @@ impl OrganizationsDirectory {
     }
 }
 
-/// AWS gives milliseconds, which on the wire are a number that isn't quite exact.
+/// AWS sends milliseconds, as a number on the wire that is not quite exact.
 fn timestamp(time: DateTime) -> Option<Timestamp> {
     let nanos = i64::from(time.subsec_nanos());
     let millis = time.secs().checked_mul(1_000)?.checked_add((nanos + 500_000) / 1_000_000)?;
     Timestamp::from_millisecond(millis).ok()
 }
 
-/// The state; from its predecessor `Status` where an Organizations knows no other.
+/// The state of an account, or its predecessor `Status` if Organizations returns no state.
 fn account_state(account: &SdkAccount) -> Option<AccountState> {
     match (account.state(), account.status()) {
         (Some(SdkState::PendingActivation), _) => Some(AccountState::PendingActivation),

@@ -1,4 +1,4 @@
-//! How many messages are in an SQS queue and in its dead-letter queue, for people who look.
+//! The number of messages in an SQS queue and in its dead-letter queue, for operators.
 
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::QueueAttributeName;
@@ -9,9 +9,9 @@ use crate::dead_letter_queue::DeadLetterQueue;
 use crate::error::{read_error, unexpected};
 use crate::sqs::Queue;
 
-/// Counts what is in the queue with this URL and in its dead-letter queue. SQS's counts are
-/// approximate, and may lag by a minute. Takes `sqs:GetQueueAttributes` on both, and
-/// `sqs:GetQueueUrl` on the latter.
+/// Counts the messages in the queue with this URL and in its dead-letter queue. SQS's counts are
+/// approximate and may lag by a minute. Needs `sqs:GetQueueAttributes` on both queues, and
+/// `sqs:GetQueueUrl` on the dead-letter queue.
 pub async fn queue_depth(client: &Client, url: &str) -> Result<QueueDepth, AwsError> {
     let queue = Queue { client: client.clone(), url: url.to_owned() };
     let dead_letter_queue = DeadLetterQueue::for_source(queue.clone());

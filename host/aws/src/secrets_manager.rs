@@ -13,11 +13,11 @@ use tokio::time::Instant;
 
 use crate::error::{check_echo, read_error, unexpected};
 
-/// How long a secret is kept. A rotated one is found after that, or when it is refused; each
-/// read of one costs, and counts against the quota of the account.
+/// How long a secret is cached. A rotated secret is read after that, or when the other system
+/// rejects the cached one. Every read costs money and counts against the quota of the account.
 const CACHE_TTL: Duration = Duration::from_secs(5 * 60);
 
-/// Secrets of AWS Secrets Manager, kept in memory for five minutes.
+/// Secrets of AWS Secrets Manager, cached for five minutes.
 #[derive(Debug)]
 pub struct SecretsManager {
     client: Client,
@@ -25,7 +25,7 @@ pub struct SecretsManager {
 }
 
 impl SecretsManager {
-    /// On this client.
+    /// Reads through this client.
     pub fn new(client: Client) -> Self {
         Self { client, cache: Mutex::default() }
     }
@@ -61,8 +61,8 @@ impl SecretStore for SecretsManager {
     }
 }
 
-/// Whether this is the secret: by its name, or its ARN, which may have been written without the
-/// hyphen and six characters that AWS adds to the name.
+/// Whether this is the requested secret, by its name or its ARN. The ARN may lack the hyphen and
+/// the six characters that AWS adds to the name.
 fn matches_id(name: Option<&str>, arn: Option<&str>, id: &str) -> bool {
     let added = |rest: &str| rest.is_empty() || rest.len() == 7 && rest.starts_with('-');
     match id.starts_with("arn:") {

@@ -22,18 +22,19 @@ use groundcrew_core::ports::{Catalog, Page};
 
 use crate::error::{UncertainAttempts, check_echo, read_error, unexpected};
 
-/// Most that SearchProvisionedProducts gives at once.
+/// The largest page of SearchProvisionedProducts.
 const PAGE: i32 = 100;
 
-/// Type of the provisioned products of Account Factory: real, but undocumented.
+/// Type of the provisioned products of Account Factory. Service Catalog uses it, but it is
+/// undocumented.
 const ACCOUNT_TYPE: &str = "CONTROL_TOWER_ACCOUNT";
 
-/// By which launch path the product is launched.
+/// How to select the launch path of the product.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LaunchPathSelector {
-    /// By this one.
+    /// The launch path with this id.
     ById(LaunchPathId),
-    /// By the only one there is, or, of several, by that of the portfolio of this name.
+    /// The only launch path. If there are several, the one of the portfolio with this name.
     ByPortfolio(String),
 }
 
@@ -43,13 +44,13 @@ pub struct ServiceCatalog {
     client: Client,
     product_name: String,
     launch_path: LaunchPathSelector,
-    /// Accounts of provisioned products seen so far: they never change, and
-    /// DescribeProvisionedProduct does not tell.
+    /// Accounts of the provisioned products that were read. They never change, and
+    /// DescribeProvisionedProduct does not return them.
     accounts: Mutex<BTreeMap<ProvisionedProductId, AccountId>>,
 }
 
 impl ServiceCatalog {
-    /// The product has this name.
+    /// Service Catalog with the product of this name.
     pub fn new(
         client: Client,
         product_name: impl Into<String>,
@@ -90,7 +91,7 @@ impl ServiceCatalog {
         })
     }
 
-    /// Id and name of the newest active artifact, if there is an active one.
+    /// Id and name of the newest active artifact, if any artifact is active.
     pub(crate) async fn newest_artifact(
         &self,
         product: &ProductId,
@@ -115,7 +116,7 @@ impl ServiceCatalog {
             }))
     }
 
-    /// The launch paths that the caller has to the product.
+    /// The caller's launch paths to the product.
     pub(crate) async fn launch_paths(
         &self,
         product: &ProductId,
@@ -131,7 +132,7 @@ impl ServiceCatalog {
                 .await;
             let answer = match answer {
                 Ok(answer) => answer,
-                // AWS's way of saying that there are none.
+                // AWS returns this error if there are none.
                 Err(error)
                     if error.message().is_some_and(|text| text.contains("No launch paths")) =>
                 {
@@ -139,7 +140,7 @@ impl ServiceCatalog {
                 }
                 Err(error) => return Err(read_error("ListLaunchPaths", error)),
             };
-            // The name of a path is that of its portfolio.
+            // The name of a path is the name of its portfolio.
             let summaries = answer.launch_path_summaries.unwrap_or_default();
             paths.extend(summaries.into_iter().filter_map(|path| {
                 Some(LaunchPathSummary { id: LaunchPathId::new(path.id?), portfolio: path.name })
@@ -151,7 +152,7 @@ impl ServiceCatalog {
         }
     }
 
-    /// One page of a search among everything in the account.
+    /// One page of a search over all provisioned products of the account.
     async fn search(
         &self,
         query: String,
@@ -178,7 +179,7 @@ impl ServiceCatalog {
         })
     }
 
-    /// Every result of a search that has few.
+    /// Every result of a search with few results.
     async fn search_all(&self, query: &str) -> Result<Vec<ProvisionedProductAttribute>, AwsError> {
         let (mut items, mut next) = (Vec::new(), None);
         loop {
@@ -191,8 +192,8 @@ impl ServiceCatalog {
         }
     }
 
-    /// Reads a search result, and remembers its account. `None` for one without an
-    /// account: creating it has failed, and there is nothing to update.
+    /// Reads a search result and caches its account. `None` for a product without an account: its
+    /// creation has failed, so there is nothing to update.
     fn parse_product(&self, item: &ProvisionedProductAttribute) -> Option<ProvisionedProduct> {
         let id = ProvisionedProductId::new(item.id()?);
         let account: AccountId = item.physical_id()?.parse().ok()?;
@@ -226,7 +227,7 @@ impl ServiceCatalog {
         if let Some(account) = self.cached_account(id) {
             return Ok(account);
         }
-        // A search is one for words: what it finds need not be what it was asked for.
+        // A search matches words, so it may return other products.
         let found = self.search_all(&format!("id:{id}")).await?;
         let mut found = found.iter().filter(|item| item.id() == Some(id.as_str()));
         found.find_map(|item| self.parse_product(item)).map(|product| product.account).ok_or_else(
@@ -265,7 +266,7 @@ impl Catalog for ServiceCatalog {
         let items = page
             .items
             .iter()
-            // A search is one for words.
+            // A search matches words.
             .filter(|item| item.product_id().is_none_or(|found| found == product.as_str()))
             .filter_map(|item| {
                 let read = self.parse_product(item);
@@ -283,7 +284,7 @@ impl Catalog for ServiceCatalog {
         id: &ProvisionedProductId,
     ) -> Result<ProvisionedProduct, AwsError> {
         const OPERATION: &str = "DescribeProvisionedProduct";
-        // The search may lag behind; this does not.
+        // The search may lag behind, this call does not.
         let answer = self
             .client
             .describe_provisioned_product()
@@ -312,8 +313,7 @@ impl Catalog for ServiceCatalog {
         })
     }
 
-    /// Only operations on accounts share Control Tower's quota: other products are not
-    /// counted.
+    /// Only operations on accounts use Control Tower's quota, so other products do not count.
     async fn under_change(&self) -> Result<BTreeSet<ProvisionedProductId>, AwsError> {
         let found = self.search_all("status:UNDER_CHANGE").await?;
         Ok(found
@@ -343,7 +343,7 @@ impl Catalog for ServiceCatalog {
             )),
             several => Err(unexpected(
                 OPERATION,
-                // Found out for one account, but true for all: no account is to blame.
+                // Detected at one account, but it concerns all, so it must not count against one.
                 ErrorClass::NotFound,
                 format!(
                     "several launch paths lead to the product {product}: set account_factory.launch_path to one of {}",
@@ -365,7 +365,7 @@ impl Catalog for ServiceCatalog {
             }
         };
         let uncertain = UncertainAttempts::default();
-        // The token makes the SDK's own retries harmless.
+        // The token makes retries by the SDK harmless.
         let answer = self
             .client
             .update_provisioned_product()
@@ -380,7 +380,7 @@ impl Catalog for ServiceCatalog {
             .send()
             .await
             .map_err(|error| uncertain.write_error(OPERATION, error))?;
-        // It was taken, whatever the answer is about.
+        // The update was accepted, even if the response is about something else.
         let believed = |error| AwsError { effect_possible: true, ..error };
         let detail = answer.record_detail;
         let product = detail.as_ref().and_then(|detail| detail.provisioned_product_id());
@@ -427,7 +427,7 @@ impl Catalog for ServiceCatalog {
                 Some(SdkRecordStatus::InProgressInError) => RecordStatus::InProgressInError,
                 Some(SdkRecordStatus::Succeeded) => RecordStatus::Succeeded,
                 Some(SdkRecordStatus::Failed) => RecordStatus::Failed,
-                // One that AWS has added since: whatever it is, it is not a known end.
+                // A status that AWS has added since. It is not a known end.
                 Some(_) => RecordStatus::InProgress,
                 None => return Err(incomplete("Status")),
             },
@@ -467,7 +467,7 @@ impl Catalog for ServiceCatalog {
     }
 }
 
-/// Unknown ones count as busy: what can't be read is not acted on.
+/// An unknown status counts as busy, so that groundcrew does not act on it.
 fn product_status(status: Option<&ProvisionedProductStatus>) -> ProductStatus {
     match status {
         Some(ProvisionedProductStatus::Available) => ProductStatus::Available,

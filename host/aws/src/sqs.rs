@@ -1,4 +1,4 @@
-//! What is done alike with the messages of every SQS queue.
+//! What all SQS queues have in common.
 
 use std::time::Duration;
 
@@ -10,14 +10,14 @@ use jiff::Timestamp;
 
 use crate::error::{read_error, write_error};
 
-/// Most messages that SQS takes or gives at once.
+/// The largest batch of messages that SQS takes or returns.
 pub(crate) const MAX_BATCH_SIZE: usize = 10;
 
-/// Longest that SQS waits for a message.
+/// The longest wait of a receive.
 const MAX_WAIT: Duration = Duration::from_secs(20);
 
-/// Longest that a message is hidden. SQS allows 12 hours since it was received, in all; what
-/// comes before takes some of them.
+/// The longest visibility timeout. SQS allows 12 hours in all since the receipt, and the time
+/// before the change takes some of them.
 const MAX_VISIBILITY: Duration = Duration::from_secs(11 * 3600);
 
 /// A queue.
@@ -27,20 +27,20 @@ pub(crate) struct Queue {
     pub(crate) url: String,
 }
 
-/// A message that came out of it.
+/// A message that was received from a queue.
 pub(crate) struct Message {
     pub(crate) body: String,
     /// Handle of this receipt.
     pub(crate) receipt_handle: String,
-    /// How often it has been received, this time included.
+    /// How often it has been received, including this time.
     pub(crate) receive_count: u32,
-    /// When it was put into the queue, by SQS's clock.
+    /// When it was sent to the queue, by SQS's clock.
     pub(crate) sent_at: Option<Timestamp>,
 }
 
 impl Queue {
-    /// Waits up to `wait` for messages, at most `max`, which are then hidden for so long as the
-    /// queue says.
+    /// Waits up to `wait` for at most `max` messages. They are then hidden for the visibility
+    /// timeout of the queue.
     pub(crate) async fn receive(
         &self,
         max: usize,
@@ -49,7 +49,7 @@ impl Queue {
         self.receive_with_visibility(max, wait, None).await
     }
 
-    /// The same; they are then hidden for `hidden`.
+    /// The same, with `hidden` as the visibility timeout.
     pub(crate) async fn receive_with_visibility(
         &self,
         max: usize,
@@ -70,7 +70,7 @@ impl Queue {
             .wait_time_seconds(wait.min(MAX_WAIT).as_secs() as i32)
             .send()
             .await
-            // A message whose answer was lost is seen again after its visibility timeout.
+            // A message whose response was lost is received again after its visibility timeout.
             .map_err(|error| read_error("ReceiveMessage", error))?;
         let messages = answer.messages.unwrap_or_default().into_iter();
         Ok(messages
@@ -87,7 +87,7 @@ impl Queue {
             .collect())
     }
 
-    /// Removes a message. Again it does nothing.
+    /// Deletes a message. To delete it again has no effect.
     pub(crate) async fn delete(&self, receipt_handle: &str) -> Result<(), AwsError> {
         let delete =
             self.client.delete_message().queue_url(&self.url).receipt_handle(receipt_handle);
@@ -98,7 +98,7 @@ impl Queue {
         Ok(())
     }
 
-    /// Hides a message for so long from now, or shows it again.
+    /// Hides a message for this long from now, or makes it visible again.
     pub(crate) async fn change_visibility(
         &self,
         receipt_handle: &str,
@@ -112,7 +112,7 @@ impl Queue {
             .send()
             .await
             .map_err(|error| {
-                // These two have no code in the SDK's model of SQS.
+                // These two errors have no code in the SDK's model of SQS.
                 let gone = error.message().is_some_and(|text| text.contains("does not exist"));
                 let error = classify_receipt_error(write_error("ChangeMessageVisibility", error));
                 if gone { AwsError { class: ErrorClass::NotFound, ..error } } else { error }
@@ -132,7 +132,7 @@ fn visibility_seconds(visibility_timeout: Duration) -> i32 {
     visibility_timeout.min(MAX_VISIBILITY).as_secs() as i32
 }
 
-/// A receipt that has expired names nothing any more: the message is received again.
+/// A receipt that has expired is no longer valid: the message is received again.
 fn classify_receipt_error(error: AwsError) -> AwsError {
     match error.code.as_str() {
         "ReceiptHandleIsInvalid" | "MessageNotInflight" => {

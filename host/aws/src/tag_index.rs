@@ -10,14 +10,13 @@ use groundcrew_core::ports::{Page, TagIndex};
 
 use crate::error::read_error;
 
-/// Most that GetResources gives at once.
+/// The largest page of GetResources.
 const PAGE: i32 = 100;
 
-/// What accounts are called there: as in their ARNs.
+/// The resource type of accounts, as in their ARNs.
 const ACCOUNTS: &str = "organizations:account";
 
-/// The tags of accounts as the Resource Groups Tagging API has them, in the Region of
-/// Organizations.
+/// The tags of accounts in the Resource Groups Tagging API, in the Region of Organizations.
 #[derive(Debug)]
 pub struct ResourceTags {
     client: Client,
@@ -53,13 +52,13 @@ impl TagIndex for ResourceTags {
         });
         Ok(Page {
             items: items.collect(),
-            // On the last page it is empty.
+            // The token of the last page is empty.
             next: answer.pagination_token.filter(|token| !token.is_empty()),
         })
     }
 }
 
-/// The account of an ARN such as
+/// The account id in an ARN such as
 /// `arn:aws:organizations::123456789012:account/o-abcdefghij/111122223333`.
 fn arn_account(arn: &str) -> Option<AccountId> {
     let mut parts = arn.splitn(6, ':').skip(2);

@@ -142,8 +142,8 @@ fn batch_entry(
         .map_err(|error| unexpected(OPERATION, ErrorClass::Permanent, error.to_string()))
 }
 
-/// SQS remembers it for five minutes, even of deleted messages: another attempt, and
-/// another handing over, needs another one.
+/// SQS keeps this id for five minutes, even after the message is deleted. Another attempt needs
+/// another id, and so does an account that is queued again.
 fn deduplication_id(queued_update: &QueuedUpdate) -> String {
     let (attempt, serial) = (queued_update.attempt.to_string(), queued_update.serial.to_string());
     content_hash(&[

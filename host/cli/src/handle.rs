@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use groundcrew_core::ignore_reason::IgnoreReason;
+use groundcrew_core::no_delivery_reason::NoDeliveryReason;
 use groundcrew_engine::notifications::{EventOutcome, EventReport};
 use groundcrew_plugins::files;
 use serde::Serialize;
@@ -21,7 +21,7 @@ pub struct Report {
     pub outcome: String,
     /// The rule by which it was ignored.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub rule: Option<IgnoreReason>,
+    pub rule: Option<NoDeliveryReason>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     pub notifications: Vec<Notification>,
@@ -36,7 +36,7 @@ pub struct Notification {
     pub reference: Option<String>,
     /// The rule by which it was skipped.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub rule: Option<IgnoreReason>,
+    pub rule: Option<NoDeliveryReason>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
 }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use groundcrew_core::config::Config;
-use groundcrew_core::suggestions::CommandSuggestions;
+use groundcrew_core::suggestions::CommandFormatter;
 
 use crate::command_error::CommandError;
 use crate::commands::{Init, UpdateScope};
@@ -19,7 +19,7 @@ pub fn run(options: &Init) -> Result<(), CommandError> {
     let (out, name) = (&options.out, options.out.display());
     // It is not known where stdout goes.
     let named = out.to_str().filter(|name| *name != "-");
-    let suggestions = named.map(CommandSuggestions::with_config).unwrap_or_default();
+    let suggestions = named.map(CommandFormatter::with_config).unwrap_or_default();
     let text = render(options, &suggestions);
     // The value of an option may be invalid for its key.
     Config::parse(&name.to_string(), &text)
@@ -41,7 +41,7 @@ pub fn run(options: &Init) -> Result<(), CommandError> {
 }
 
 /// What to do next with the config.
-fn next_steps(suggestions: &CommandSuggestions, indent: &str) -> String {
+fn next_steps(suggestions: &CommandFormatter, indent: &str) -> String {
     let steps = [
         ("check", "is it fit for use?"),
         ("simulate", "rehearse an update of 20 accounts, without AWS"),
@@ -60,14 +60,14 @@ fn to_toml_string(text: &str) -> String {
 }
 
 /// The config for these options.
-pub fn render(options: &Init, suggestions: &CommandSuggestions) -> String {
+pub fn render(options: &Init, suggestions: &CommandFormatter) -> String {
     let mut out = String::new();
     // Writing to a string can't fail.
     let _ = write(options, suggestions, &mut out);
     out
 }
 
-fn write(options: &Init, suggestions: &CommandSuggestions, out: &mut String) -> std::fmt::Result {
+fn write(options: &Init, suggestions: &CommandFormatter, out: &mut String) -> std::fmt::Result {
     let at_once = options.at_once;
     writeln!(
         out,

@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use groundcrew_core::config::{self, ApprovalMode, Config, PluginConfig, Problem, Problems};
 use groundcrew_core::decision::{Action, NamedLanes, SettingProblem};
+use groundcrew_core::decision_combiner::Fallback;
 use groundcrew_core::lane::LaneNames;
-use groundcrew_core::pipeline::Fallback;
 use groundcrew_core::plan_id::PlanRules;
 use groundcrew_core::ports::SupportCases;
-use groundcrew_core::suggestions::{CommandSuggestions, DEFAULT_CONFIG};
+use groundcrew_core::suggestions::{CommandFormatter, DEFAULT_CONFIG};
 use groundcrew_engine::notifications::{ConfiguredNotifier, ConfiguredRoute, NotificationSettings};
 use groundcrew_engine::{ConfiguredPolicy, FailureHandling, PolicyPipeline, UpdateSettings};
 use groundcrew_plugins::files;
@@ -111,7 +111,7 @@ fn read_with(file: Option<&Path>, overlay: &str) -> Result<ParsedConfig, Command
     let (config, problems) = Config::read_with_overlay(&text, overlay);
     let base = file.and_then(Path::parent).unwrap_or(Path::new("")).to_owned();
     let config = config.map(|config| match file.and_then(Path::to_str) {
-        Some(path) => Config { suggestions: CommandSuggestions::with_config(path), ..config },
+        Some(path) => Config { suggestions: CommandFormatter::with_config(path), ..config },
         None => config,
     });
     match config {
@@ -518,4 +518,40 @@ pub fn cache_dir() -> Option<PathBuf> {
     let lambda = crate::runtime::is_lambda().then(|| PathBuf::from("/tmp"));
     let dir = lambda.or(cache).or(home).filter(|dir| dir.is_absolute());
     dir.map(|dir| dir.join("groundcrew"))
+}
+
+#[cfg(test)]
+mod tests {
+    use groundcrew_core::config::{OnFailure, PolicyMode};
+    use groundcrew_core::decision_combiner::Fallback;
+    use groundcrew_core::scheduler::{StartWhen, WhenHeld};
+    use groundcrew_core::update_need::Causes;
+
+    /// The id of a plan is a hash over these names. A variant or a field that is renamed gives
+    /// every plan another id, and voids the approvals that operators have given.
+    #[test]
+    fn a_plan_names_its_rules_as_it_always_did() {
+        let names = [
+            format!("{:?} {:?}", StartWhen::Drained, StartWhen::Succeeded),
+            format!("{:?} {:?}", WhenHeld::Wait, WhenHeld::Pass),
+            format!("{:?} {:?}", PolicyMode::Enforce, PolicyMode::Monitor),
+            format!("{:?} {:?} {:?}", OnFailure::Skip, OnFailure::Proceed, OnFailure::Retry),
+            format!("{:?} {:?}", Fallback::Proceed, Fallback::Skip),
+            format!(
+                "{:?}",
+                Causes { moved: true, landing_zone: true, tainted: true, error: false }
+            ),
+        ];
+        assert_eq!(
+            names,
+            [
+                "Drained Succeeded",
+                "Wait Pass",
+                "Enforce Monitor",
+                "Skip Proceed Retry",
+                "Proceed Skip",
+                "Causes { moved: true, landing_zone: true, tainted: true, error: false }",
+            ]
+        );
+    }
 }

@@ -20,7 +20,7 @@ use groundcrew_core::ports::{
 };
 use groundcrew_core::support_case::SupportCase;
 use groundcrew_engine::notifications::{NotificationPorts, Notifications};
-use groundcrew_engine::{HostPorts, Observer, SteadyClock, UpdatePorts};
+use groundcrew_engine::{HostPorts, JumpTolerantClock, Observer, UpdatePorts};
 use groundcrew_ledger::MemoryLedger;
 use groundcrew_plugins::http::{DirectHttp, HttpTransport, Secrets};
 use groundcrew_sim::SimAws;
@@ -236,7 +236,7 @@ impl RealAws {
     /// Uses a monotonic clock that ignores jumps of the machine's clock: for a process that lives
     /// long. A Lambda is frozen between its ticks, which looks like a jump.
     pub fn with_steady_clock(self) -> Self {
-        Self { clock: Arc::new(SteadyClock::new(self.clock)), ..self }
+        Self { clock: Arc::new(JumpTolerantClock::new(self.clock)), ..self }
     }
 
     /// The ledger.

@@ -5,7 +5,7 @@ use std::fs::{File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use groundcrew_core::suggestions::{CommandSuggestions, DEFAULT_CONFIG, shell_quote};
+use groundcrew_core::suggestions::{CommandFormatter, DEFAULT_CONFIG, shell_quote};
 use groundcrew_plugins::files;
 use groundcrew_sim::{FaultLevel, Resources, SaveState, ServeOptions, State, serve_with_state};
 use tokio::net::TcpListener;
@@ -155,7 +155,7 @@ fn config(resources: &Resources, name: &str) -> String {
         topic_arn: Some(resources.topic_arn.clone()),
         table: Some(resources.table.to_owned()),
     };
-    init::render(&options, &CommandSuggestions::with_config(name))
+    init::render(&options, &CommandFormatter::with_config(name))
 }
 
 /// Writes the config into a file, unless the file has another text.

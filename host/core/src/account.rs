@@ -59,8 +59,8 @@ impl fmt::Display for AccountId {
 
 /// An account's tags, or why they could not be read.
 ///
-/// The difference matters: an account whose tags are unreadable is skipped by
-/// policies that filter by tag, never treated as untagged.
+/// The difference matters: policies that filter by tag skip an account whose tags are unreadable,
+/// and never treat it as untagged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Tags {
     /// Every tag on the account.
@@ -86,9 +86,9 @@ pub enum AccountState {
 }
 
 impl AccountState {
-    /// Whether somebody has closed the account, or AWS has: Account Factory can't update it.
-    /// Source: AWS Organizations' API reference, `Account.State`; only `ACTIVE` accounts can be
-    /// updated or enrolled.
+    /// Whether the account was closed, by its owner or by AWS. Account Factory can't update such an
+    /// account. Source: AWS Organizations' API reference, `Account.State`; only `ACTIVE` accounts
+    /// can be updated or enrolled.
     pub fn is_closed(self) -> bool {
         match self {
             Self::Suspended | Self::PendingClosure | Self::Closed => true,
@@ -119,7 +119,7 @@ pub struct OrganizationalUnit {
     pub name: String,
 }
 
-/// An AWS account, its tags aside.
+/// An AWS account without its tags.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Account {
     /// The account's id.
@@ -128,12 +128,12 @@ pub struct Account {
     pub name: String,
     /// The root user's email address; empty when unknown.
     pub email: String,
-    /// From the top-level OU down to the one that holds the account; empty directly
-    /// under the root. Shared, since thousands of accounts sit in few OUs.
+    /// From the top-level OU down to the one that holds the account; empty directly under the root.
+    /// Shared, because thousands of accounts are in few OUs.
     pub organizational_units: Arc<[OrganizationalUnit]>,
     /// When the account joined the organization, where known.
     pub joined: Option<Timestamp>,
-    /// Its state; `None` where AWS does not say, or says something new.
+    /// Its state; `None` if AWS returns none, or an unknown one.
     pub state: Option<AccountState>,
 }
 
@@ -143,7 +143,7 @@ impl Account {
         self.state.is_none_or(|state| state == AccountState::Active)
     }
 
-    /// The state of an account that is closed. One whose state isn't known is not taken for
+    /// The state of an account that is closed. An account in an unknown state does not count as
     /// closed.
     pub fn closed_state(&self) -> Option<AccountState> {
         self.state.filter(|state| state.is_closed())

@@ -1,30 +1,31 @@
-//! What a failed AWS call, or a failed Service Catalog record, means for what to do next.
+//! How to handle a failed AWS call or a failed Service Catalog record.
 
 use std::fmt;
 
 use crate::credentials;
 
-/// What to do about an error.
+/// How to handle an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ErrorClass {
-    /// Something else runs on the account or in the organization: wait. Costs no attempt.
+    /// Something else runs on the account or in the organization: wait. Does not count as an
+    /// attempt.
     Contention,
-    /// Too many calls: slow down. Costs no attempt.
+    /// Too many calls: slow down. Does not count as an attempt.
     Throttled,
-    /// A fault of the service or of the way to it: try again with backoff.
+    /// A fault of the service or of the connection to it: retry with backoff.
     Transient,
     /// The caller lacks a permission.
     Denied,
-    /// What was asked for does not exist.
+    /// The requested resource does not exist.
     NotFound,
-    /// It will not work however often it is tried.
+    /// It will not work however often it is retried.
     Permanent,
-    /// Nothing that is known: try again, and spend an attempt.
+    /// An unknown error: retry, and count an attempt.
     Unknown,
 }
 
 impl ErrorClass {
-    /// Whether waiting is all it takes.
+    /// Whether waiting is enough.
     pub fn is_retryable(self) -> bool {
         matches!(self, Self::Contention | Self::Throttled | Self::Transient)
     }
@@ -35,20 +36,20 @@ impl ErrorClass {
 pub struct AwsError {
     /// For example `UpdateProvisionedProduct`.
     pub operation: &'static str,
-    /// The AWS error code, for example `ResourceInUseException`; empty when no answer came.
+    /// The AWS error code, for example `ResourceInUseException`; empty if no response came.
     pub code: String,
     /// The AWS message, or what went wrong on the way.
     pub message: String,
-    /// What to do about it.
+    /// How to handle it.
     pub class: ErrorClass,
-    /// Whether the call may have taken effect all the same: true when the answer was lost.
+    /// Whether the call may have taken effect all the same: true if the response was lost.
     pub effect_possible: bool,
-    /// Whether nothing was sent, since there are no AWS credentials. The message says what to do.
+    /// Whether nothing was sent, because there are no AWS credentials. The message says what to do.
     pub without_credentials: bool,
 }
 
 impl AwsError {
-    /// An error without a code of AWS, of a call that had no effect.
+    /// An error without an AWS code, of a call that had no effect.
     pub fn without_code(
         operation: &'static str,
         class: ErrorClass,
@@ -64,12 +65,12 @@ impl AwsError {
         }
     }
 
-    /// Whether the AWS credentials are missing or no good. The text says what to do about them.
+    /// Whether the AWS credentials are missing or not valid. The text says what to do about them.
     pub fn needs_credentials(&self) -> bool {
         self.without_credentials || credentials::is_rejection(&self.code)
     }
 
-    /// What AWS has said, without what to do about it.
+    /// The message of AWS, without advice.
     pub fn summary(&self) -> String {
         let Self { operation, code, message, .. } = self;
         match code.as_str() {
@@ -96,8 +97,8 @@ impl fmt::Display for AwsError {
     }
 }
 
-/// Codes by which AWS services throttle. From the SDKs' own retry classification; and AWS
-/// Support's way of saying that there were too many cases lately.
+/// Error codes of throttling. From the SDKs' own retry classification, and the code of AWS Support
+/// for too many cases in a short time.
 const THROTTLING: &[&str] = &[
     "Throttling",
     "ThrottlingException",
@@ -113,20 +114,20 @@ const THROTTLING: &[&str] = &[
     "CaseCreationLimitExceeded",
 ];
 
-/// Texts, in lower case, of failures that no repetition mends. Reported by users of other
-/// tools: the OU is not enrolled in Control Tower; a stack of that name is in the way.
+/// Texts, in lower case, of failures that no retry fixes. Reported by users of other tools: the OU
+/// is not enrolled in Control Tower; a stack of that name already exists.
 const PERMANENT_TEXTS: &[&str] =
     &["is not enrolled in aws control tower", "already exists", "exists already"];
 
-/// Ends of the names of exceptions, by which one is known at the beginning of a text.
+/// Endings of the names of exceptions, to recognise a name at the beginning of a text.
 const EXCEPTION_SUFFIXES: [&str; 4] = ["Exception", "Error", "Failure", "Fault"];
 
-/// Classifies an error by its code and text, whether a call answered it or a record
-/// carries it in its `RecordErrors`.
+/// Classifies an error by its code and text, whether a call returned it or a record has it in its
+/// `RecordErrors`.
 ///
-/// Control Tower tells most of what matters in the text alone: see [`is_busy`]. A code that
-/// stands at the beginning of the text counts instead of `code`, which then says only that
-/// something failed: see [`leading_code`].
+/// Control Tower has most of the relevant information only in the text: see [`is_busy`]. A code at
+/// the beginning of the text replaces `code`, which then only says that something failed: see
+/// [`leading_code`].
 pub fn classify(code: &str, message: &str) -> ErrorClass {
     let code = leading_code(message).unwrap_or(code);
     let text = message.to_ascii_lowercase();
@@ -150,7 +151,8 @@ pub fn classify(code: &str, message: &str) -> ErrorClass {
         | "UnrecognizedClientException"
         | "ExpiredTokenException"
         | "InvalidClientTokenId"
-        // AWS Support, without a plan that has its API. Documented, but not in its model.
+        // AWS Support, without a support plan that includes its API. Documented, but not in its
+        // model.
         | "SubscriptionRequiredException" => ErrorClass::Denied,
         "ResourceNotFoundException"
         | "AccountNotFoundException"
@@ -182,8 +184,8 @@ pub fn classify(code: &str, message: &str) -> ErrorClass {
 }
 
 /// The code at the beginning of a text, as in `ValidationException  The account …`,
-/// `ResourceInUseException: Account …` or `An error occurred (ThrottlingException) when …`.
-/// Account Factory's records have it there, reported by users of AWS's samples and of Terraform.
+/// `ResourceInUseException: Account …` or `An error occurred (ThrottlingException) when …`. Users
+/// of AWS's samples and of Terraform report it there in Account Factory's records.
 pub fn leading_code(text: &str) -> Option<&str> {
     let text = text.trim_start();
     let text = text.strip_prefix("An error occurred (").unwrap_or(text);
@@ -198,10 +200,10 @@ pub fn leading_code(text: &str) -> Option<&str> {
     (named && parted).then_some(code)
 }
 
-/// Whether a text, in lower case, says that something else runs, or that as much runs at once as
-/// may. Its words and their order vary: "another AWS Control Tower operation is in progress", "the
-/// allowed maximum of 5 concurrent account operations is exceeded", "the limit is 10 concurrent
-/// operations", "UPDATE_IN_PROGRESS state".
+/// Whether a text, in lower case, says that something else runs, or that the limit of concurrent
+/// operations is reached. Its words and their order vary: "another AWS Control Tower operation is
+/// in progress", "the allowed maximum of 5 concurrent account operations is exceeded", "the limit
+/// is 10 concurrent operations", "UPDATE_IN_PROGRESS state".
 fn is_busy(text: &str) -> bool {
     let words: Vec<&str> = text
         .split(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != '\'')
@@ -211,7 +213,7 @@ fn is_busy(text: &str) -> bool {
     let pair = |first: &[&str], second: &str| {
         words.windows(2).any(|two| first.contains(&two[0]) && two[1] == second)
     };
-    // A rollback is the end of the account's own failure.
+    // A rollback follows a failure of the account's own operation.
     if words.iter().any(|word| word.starts_with("rollback") || word.contains("_rollback"))
         || pair(&["rolling", "rolled"], "back")
     {
@@ -227,7 +229,7 @@ fn is_busy(text: &str) -> bool {
     runs && (any(OTHER_WORDS) || any(RUNNING_WORDS))
 }
 
-/// Words of a limit on what runs at once.
+/// Words for a limit of concurrent operations.
 const CONCURRENCY_WORDS: &[&str] =
     &["concurrent", "concurrently", "simultaneous", "simultaneously", "parallel"];
 const LIMIT_WORDS: &[&str] = &[
@@ -246,8 +248,8 @@ const LIMIT_WORDS: &[&str] = &[
     "reached",
 ];
 
-/// Words for what runs in Control Tower. Other services have limits on what runs at once, too, as
-/// CodeBuild on its builds: what fails by those in an account is its own failure.
+/// Words for operations of Control Tower. Other services also have concurrency limits, such as
+/// CodeBuild for its builds: an account that exceeds one of those has failed by itself.
 const OPERATION_WORDS: &[&str] = &[
     "action",
     "actions",
@@ -261,7 +263,7 @@ const OPERATION_WORDS: &[&str] = &[
     "updates",
 ];
 
-/// Words for what runs.
+/// Words that refer to another operation.
 const OTHER_WORDS: &[&str] = &["another", "other", "previous", "different"];
 const RUNNING_WORDS: &[&str] = &[
     "action",
@@ -289,10 +291,10 @@ mod tests {
     use proptest::prelude::*;
     use rstest::rstest;
 
-    /// Texts that people who run Account Factory have published, and where each ends. Add a line
-    /// for a text that is found to be misread.
+    /// Texts that users of Account Factory have published, each with its class. Add a line for a
+    /// text that is misclassified.
     #[rstest]
-    // AWS's sample that creates accounts in a batch (issue 9), two blanks and all.
+    // AWS's sample that creates accounts in a batch (issue 9), with its two blanks.
     #[case(
         "",
         "ResourceInUseException  Account Factory cannot create this enrolled account right now, because another execution is in progress. Try again later.",
@@ -304,7 +306,7 @@ mod tests {
         "Account Factory cannot complete an operation on this account, because another AWS Control Tower operation is in progress. Try again later.",
         ErrorClass::Contention
     )]
-    // A Terraform module's notes on its limits: at the quota.
+    // The documentation of limits of a Terraform module: at the quota.
     #[case(
         "",
         "ResourceInUseException: Account Factory cannot complete an operation on this account, because the allowed maximum of 5 concurrent account operations is exceeded. Try again later.",
@@ -350,7 +352,7 @@ mod tests {
     )]
     #[case("ResourceInUseException", "busy", ErrorClass::Contention)]
     #[case("ResourceUpdateFailed", "ResourceInUseException", ErrorClass::Contention)]
-    // Account Factory for Terraform (issue 74): Organizations says it so.
+    // Account Factory for Terraform (issue 74): the wording of Organizations.
     #[case(
         "TooManyRequestsException",
         "AWS Organizations can't complete your request because another request is already in progress. Try again later.",
@@ -368,7 +370,7 @@ mod tests {
     #[case("ResourceUpdateFailed", "InternalFailure  Try again later.", ErrorClass::Transient)]
     #[case("AccessDeniedException", "You don't have permissions", ErrorClass::Denied)]
     #[case("ResourceNotFoundException", "No launch paths found for resource", ErrorClass::NotFound)]
-    // Many users, of modules as of Account Factory for Terraform.
+    // Many users, for example of Account Factory for Terraform.
     #[case(
         "InvalidParametersException",
         "The parent organizational unit 'Custom' is not enrolled in AWS Control Tower.",
@@ -386,7 +388,7 @@ mod tests {
         ErrorClass::Permanent
     )]
     #[case("", "A stack named StackSet-AWSControlTower already exists", ErrorClass::Permanent)]
-    // Tools that look for a landing zone that is not set up.
+    // Tools that read a landing zone that is not set up.
     #[case(
         "",
         "ValidationException: AWS Control Tower could not complete the operation because it could not assume the 'AWSControlTowerAdmin' role. Check the configuration for this role and try again.",
@@ -408,7 +410,7 @@ mod tests {
         "AWS Control Tower could not enroll your account for the following reason: AWS Control Tower requires that you configure an IAM Identity Center directory as an identity source for your management account.",
         ErrorClass::Unknown
     )]
-    // Other services' limits, below Control Tower (an answer of CodeBuild).
+    // Limits of other services, below Control Tower (a response of CodeBuild).
     #[case(
         "",
         "InvalidInputException: Project-level concurrent build limit cannot exceed the account-level concurrent build limit of 1",
@@ -420,7 +422,7 @@ mod tests {
         ErrorClass::Unknown
     )]
     #[case("", "The stack set's failure rate exceeded its tolerance.", ErrorClass::Unknown)]
-    // The account's own failure, which is being undone.
+    // The account's own failure, which is being rolled back.
     #[case("", "The operation failed and its rollback is in progress.", ErrorClass::Unknown)]
     #[case("", "Stack is in UPDATE_ROLLBACK_IN_PROGRESS state", ErrorClass::Unknown)]
     #[case("", "The account has 5 concurrent sessions.", ErrorClass::Unknown)]
@@ -462,7 +464,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever the number, the order of the words and the code, a full quota is waited for.
+        /// Whatever the number, the order of the words and the code, a used-up quota is contention.
         #[test]
         fn a_quota_that_is_used_up_is_contention(
             code in codes(),
@@ -483,7 +485,7 @@ mod tests {
             prop_assert_eq!(classify(code, &format!("{leading}{text}")), ErrorClass::Contention);
         }
 
-        /// Whatever runs, and however that is said, it is waited for.
+        /// Whatever runs, and however the text says so, it is contention.
         #[test]
         fn another_operation_is_contention(
             code in codes(),
@@ -499,7 +501,7 @@ mod tests {
             prop_assert_eq!(classify(code, &text), ErrorClass::Contention);
         }
 
-        /// No text is beyond it.
+        /// Every text has a class.
         #[test]
         fn any_text_has_a_class(code in ".*", text in ".*") {
             classify(&code, &text);

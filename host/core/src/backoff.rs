@@ -1,8 +1,8 @@
-//! The waits between tries.
+//! The waits between retries.
 
 use std::time::Duration;
 
-/// Waits that double up to a longest one.
+/// Waits that double up to a maximum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Backoff {
     next: Duration,
@@ -15,7 +15,7 @@ impl Backoff {
         Self { next: first, longest }
     }
 
-    /// The wait after so many tries, of which the first is 1; after none it is that after the first.
+    /// The wait after this number of tries, counted from 1; 0 gives the same as 1.
     pub fn after(self, tries: u32) -> Duration {
         let doubled = 1_u32.checked_shl(tries.saturating_sub(1)).unwrap_or(u32::MAX);
         self.next.saturating_mul(doubled).min(self.longest)

@@ -1,22 +1,22 @@
-//! Baselines of Control Tower: what they are enabled on.
+//! The targets of Control Tower baselines.
 //!
-//! A baseline on an OU has a child on each account in it, so that an account that is moved into a
-//! registered OU (auto-enrolment, landing zone 3.1 and later) joins with the baseline alone: without
-//! `CreateManagedAccount`, and without a provisioned product. Since landing zone 4.0 an account is
-//! governed by whichever baseline it has, so that none of them is looked for by its id, which is
-//! opaque. Source: "Types of baselines" and "Optionally configure auto-enrollment for accounts" of
-//! the Control Tower User Guide.
+//! A baseline on an OU has a child on each account in it. So an account that is moved into a
+//! registered OU (auto-enrolment, landing zone 3.1 and later) joins with the baseline alone:
+//! without `CreateManagedAccount`, and without a provisioned product. Since landing zone 4.0, any
+//! baseline on an account means that it is governed. Therefore the code does not search for a
+//! baseline by its id, which is opaque. Source: "Types of baselines" and "Optionally configure
+//! auto-enrollment for accounts" of the Control Tower User Guide.
 
 use crate::account::AccountId;
 
-/// What a baseline is enabled on, by its `targetIdentifier`.
+/// The target of a baseline, from its `targetIdentifier`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BaselineTarget {
     /// An account: `arn:aws:organizations::111122223333:account/o-exampleorg/444455556666`.
     Account {
         /// The account.
         id: AccountId,
-        /// Whether it is the management account, whose id the ARN has as well.
+        /// Whether it is the management account, whose id is in the ARN of every account.
         is_management: bool,
     },
     /// An OU, by its id: `arn:aws:organizations::111122223333:ou/o-exampleorg/ou-abcd-12345678`.
@@ -26,7 +26,7 @@ pub enum BaselineTarget {
 }
 
 impl BaselineTarget {
-    /// What an ARN names.
+    /// The target that an ARN names.
     pub fn from_arn(arn: &str) -> Self {
         // arn:PARTITION:organizations::MANAGEMENT-ACCOUNT:KIND/ORGANIZATION/ID
         let mut parts = arn.splitn(6, ':').skip(2);

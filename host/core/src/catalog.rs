@@ -1,5 +1,5 @@
-//! Service Catalog's side of an account: the Account Factory product, the provisioned
-//! product that stands for one account, and the records of its operations.
+//! An account in Service Catalog: the Account Factory product, the provisioned product that stands
+//! for one account, and the records of its operations.
 
 use std::fmt;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ macro_rules! id {
         pub struct $name(Arc<str>);
 
         impl $name {
-            /// Takes the id as AWS gave it.
+            /// Wraps an id of AWS.
             pub fn new(id: impl Into<Arc<str>>) -> Self {
                 Self(id.into())
             }
@@ -58,7 +58,7 @@ id!(
     RecordId
 );
 
-/// The Account Factory product and what accounts should be on.
+/// The Account Factory product and the artifact that accounts should be on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AccountFactory {
     /// The product.
@@ -67,14 +67,14 @@ pub struct AccountFactory {
     pub target: ArtifactId,
 }
 
-/// Status of a provisioned product; in files as AWS writes it.
+/// Status of a provisioned product. In files it is written as in AWS.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum ProductStatus {
     /// Nothing runs and the last operation succeeded.
     #[default]
     Available,
-    /// An operation runs, started by this host or by anyone else.
+    /// An operation runs, whoever started it.
     UnderChange,
     /// The last update failed; the product is usable.
     Tainted,
@@ -108,26 +108,26 @@ pub struct ProvisionedProduct {
     pub account: AccountId,
     /// Its status.
     pub status: ProductStatus,
-    /// The provisioning artifact it is on. Empty when it was never provisioned.
+    /// The provisioning artifact it is on. Empty if it was never provisioned.
     pub artifact: ArtifactId,
-    /// Its last operation, where it had one.
+    /// Its last operation, if there was one.
     pub last_record: Option<RecordId>,
-    /// Its last successful provisioning, without which it was never provisioned.
+    /// Its last successful provisioning; `None` if it was never provisioned.
     pub last_successful_record: Option<RecordId>,
 }
 
 /// Status of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RecordStatus {
-    /// Accepted, not begun.
+    /// Accepted, not started.
     Created,
     /// Running.
     InProgress,
-    /// Rolling back. Not an end: the product is still under change.
+    /// Rolling back. Not terminal: the product is still under change.
     InProgressInError,
-    /// Ended well.
+    /// Ended with success.
     Succeeded,
-    /// Ended badly; see [`Record::errors`].
+    /// Failed; see [`Record::errors`].
     Failed,
 }
 
@@ -138,10 +138,10 @@ impl RecordStatus {
     }
 }
 
-/// An error of a record, as AWS gives it.
+/// An error of a record, as AWS returns it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordError {
-    /// For example `ResourceInUseException`. AWS leaves it out at times.
+    /// For example `ResourceInUseException`. AWS sometimes omits it.
     pub code: String,
     /// The description.
     pub description: String,
@@ -154,11 +154,11 @@ pub struct Record {
     pub id: RecordId,
     /// The provisioned product it is about.
     pub provisioned_product: ProvisionedProductId,
-    /// The provisioning artifact it is about, where AWS says so.
+    /// The provisioning artifact it is about, if AWS returns it.
     pub artifact: Option<ArtifactId>,
-    /// How far it is.
+    /// Its status.
     pub status: RecordStatus,
-    /// What went wrong, when it failed.
+    /// The errors, if it failed.
     pub errors: Vec<RecordError>,
 }
 
@@ -185,8 +185,8 @@ pub struct LaunchPathSummary {
     pub portfolio: Option<String>,
 }
 
-/// Of several launch paths those that lead through the portfolio of this name, if any do; a
-/// single path is as good as any. One can be taken if just one is left.
+/// Of several launch paths those through the portfolio of this name, if there are any; a single
+/// path is always taken. The choice is unique if exactly one is left.
 pub fn launch_paths_of(
     mut paths: Vec<LaunchPathSummary>,
     portfolio: &str,

@@ -1,4 +1,4 @@
-//! What policies are asked, and what they may answer.
+//! The questions to policies, and their possible decisions.
 
 use std::fmt;
 use std::sync::Arc;
@@ -30,15 +30,15 @@ use crate::event::Event;
 #[serde(rename_all = "kebab-case")]
 #[strum(serialize_all = "kebab-case")]
 pub enum Action {
-    /// Tell other systems about an account that was created or enrolled.
+    /// Notify other systems of an account that was created or enrolled.
     Onboard,
-    /// Bring an enrolled account to the current Account Factory version.
+    /// Update an enrolled account to the current Account Factory version.
     Update,
     /// Create an account from a request.
     Vend,
 }
 
-/// Why the host asks.
+/// Why the host considers the account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Cause {
@@ -77,46 +77,46 @@ pub struct Candidate {
     pub action: Action,
     /// Why.
     pub cause: Cause,
-    /// To which account.
+    /// The account.
     pub account: Arc<Account>,
     /// The account's tags.
     pub tags: Tags,
     /// The account's provisioned product and the artifact it would be updated to.
     pub product: Option<(ProvisionedProduct, ArtifactId)>,
-    /// The event that led to the question, unless a sweep found the account.
+    /// The event that led to the candidate, unless a sweep found the account.
     pub event: Option<Arc<Event>>,
     /// The host's time.
     pub now: Timestamp,
 }
 
-/// What one policy answers.
+/// The decision of one policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PolicyDecision {
-    /// Nothing to say about this candidate.
+    /// The policy has no opinion on this candidate.
     Abstain,
-    /// Do it, in the lane of that name or in whichever another policy names.
+    /// Do it, in the lane of this name, or in the one that another policy names.
     Proceed(Option<String>),
     /// Don't, for this reason.
     Skip(String),
-    /// Not before a moment, for this reason.
+    /// Do not do it before a moment, for this reason.
     Hold {
-        /// The account is looked at again then.
+        /// The policies are evaluated again then.
         until: Timestamp,
         /// Shown to the operator.
         reason: String,
         /// The lane in which the account waits, by its name; `None`: the one that the other
-        /// policies name. It matters to the lanes after it: see
+        /// policies name. The lanes after it may wait for the account: see
         /// [`WhenHeld`](crate::scheduler::WhenHeld).
         lane: Option<String>,
     },
 }
 
-/// What a policy is allowed to say of itself once its settings are accepted.
+/// The lanes that a policy may name, as it declares once its settings are accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NamedLanes {
-    /// It cannot be told beforehand which lanes it names.
+    /// It does not declare which lanes it may name.
     Any,
-    /// It names these and no others.
+    /// It names these lanes and no others.
     Only(Vec<String>),
 }
 

@@ -1,31 +1,31 @@
-//! What events come in. EventBridge hands over an event as it is; people also have it sent through
-//! SNS, SQS, or SNS to SQS, with raw message delivery or without, and read it out of a queue by
+//! Envelopes of events. EventBridge delivers an event as it is. Events may also arrive through SNS,
+//! SQS, or SNS to SQS, with or without raw message delivery, and people read them out of a queue by
 //! hand.
 
 use serde_json::Value;
 
 use crate::event::{Event, EventError, InvalidEvent};
 
-/// The deepest that envelopes lie in each other: an event in an SNS message in an SQS message, in
-/// an array, is four.
+/// The deepest nesting of envelopes. An event in an SNS message in an SQS message, in an array, has
+/// four levels.
 const MAX_DEPTH: usize = 8;
 
-/// The events in a text, in their order. A text that is no envelope is an event itself, or is
-/// taken for one: the error says what is wrong with it. Never empty, so that nothing is lost unseen.
+/// The events in a text, in their order. A text that is not an envelope is parsed as an event, and
+/// the error says what is wrong with it. Never empty, so that no event is lost unnoticed.
 pub fn events(text: &str) -> Vec<Result<Event, InvalidEvent>> {
     let mut events = Vec::new();
     open_text(text, 0, &mut events);
     events
 }
 
-/// What an envelope has in it.
+/// The content of an envelope.
 enum EnvelopeContent {
     Batch(Vec<Value>),
     Text(String),
 }
 
 fn open_text(text: &str, depth: usize, events: &mut Vec<Result<Event, InvalidEvent>>) {
-    // Of a file that was written on Windows and sent as it was.
+    // A file that was written on Windows and sent unchanged begins with a byte order mark.
     let text = text.trim_start_matches('\u{feff}').to_owned();
     match serde_json::from_str::<Value>(&text) {
         Ok(value) => open_value(value, Some(text), depth, events),
@@ -36,8 +36,8 @@ fn open_text(text: &str, depth: usize, events: &mut Vec<Result<Event, InvalidEve
     }
 }
 
-/// Opens what is in a value, or takes it for an event; `text` is how it was written, where it stood
-/// by itself.
+/// Opens the envelope in a value, or parses the value as an event. `text` is the original text, if
+/// the value was written by itself.
 fn open_value(
     value: Value,
     text: Option<String>,
@@ -57,7 +57,7 @@ fn open_value(
     }
 }
 
-/// What is in an envelope; `None` if it is none.
+/// The content of an envelope; `None` if it is not an envelope.
 fn envelope_content(value: &Value) -> Option<EnvelopeContent> {
     if let Value::Array(several) = value {
         return Some(EnvelopeContent::Batch(several.clone()));
@@ -67,7 +67,7 @@ fn envelope_content(value: &Value) -> Option<EnvelopeContent> {
     if fields.contains_key("source") {
         return None;
     }
-    // Lambda hands over records; `aws sqs receive-message` prints messages.
+    // Lambda passes `Records`; `aws sqs receive-message` prints `Messages`.
     for list in ["Records", "Messages"] {
         if let Some(Value::Array(several)) = fields.get(list) {
             return Some(EnvelopeContent::Batch(several.clone()));
@@ -90,7 +90,7 @@ const UNWRAPPED_ADVICE: &str = "groundcrew expects the EventBridge event around 
                       `detail-type` and `detail`, of which the record is the `detail`. A rule in \
                       EventBridge that matches {\"source\": [\"aws.controltower\"]} delivers it";
 
-/// What a JSON document without `source` looks like, and how to get an event instead.
+/// The kind of a JSON document without `source`, and how to get an event instead.
 pub(crate) fn describe_non_event(value: &Value) -> Option<(&'static str, &'static str)> {
     let has = |keys: &[&str]| keys.iter().all(|key| value.get(key).is_some());
     let is = |key: &str, expected: &[&str]| {

@@ -1,5 +1,5 @@
-//! EventBridge events, parsed leniently: what AWS sends varies between versions, and
-//! an event is never more than a wake-up or a hint.
+//! EventBridge events. They are parsed leniently: the events of AWS vary between versions, and an
+//! event only triggers a check that a sweep would make as well.
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -28,41 +28,41 @@ pub const EVENT_NAMES: [&str; 14] = [
     ACCOUNT_UPDATE_FAILED,
 ];
 
-/// An account was given up by the update engine.
+/// The update engine has dead-lettered an account.
 pub const ACCOUNT_UPDATE_FAILED: &str = "AccountUpdateFailed";
 
-/// The source of this host's own events.
+/// The source of groundcrew's own events.
 const OWN_SOURCE: &str = "groundcrew";
 
 /// An EventBridge event that groundcrew understands enough to act on.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Event {
-    /// EventBridge's id of this delivery; a repeated event may carry another one.
+    /// EventBridge's id of this delivery; a repeat of the event may have another one.
     pub id: String,
     /// For example `aws.controltower`.
     pub source: String,
-    /// `detail.eventName`, for example `CreateManagedAccount`; of events that are no API
-    /// call and no service event, the `detail-type`, for example `Scheduled Event`.
+    /// `detail.eventName`, for example `CreateManagedAccount`. For events that are neither API
+    /// calls nor service events, the `detail-type`, for example `Scheduled Event`.
     pub name: String,
-    /// When it happened, where the event says so in a form that can be read.
+    /// When it happened, if the event has a time that can be parsed.
     pub time: Option<Timestamp>,
     /// The account that the event is about, where it names one.
     pub account: Option<AccountId>,
     /// ARN of the role whose call caused the event, for calls recorded by CloudTrail.
     pub caller_role: Option<String>,
-    /// The event as it came, for plugins and queues.
+    /// The event as it was received, for plugins and queues.
     pub json: String,
-    /// The same, read.
+    /// The same, parsed.
     root: Value,
 }
 
-/// A text that is no event.
+/// A text that is not an event.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{error}")]
 pub struct InvalidEvent {
     /// The text.
     pub text: String,
-    /// Why it is none.
+    /// Why it is not.
     pub error: EventError,
 }
 
@@ -78,15 +78,15 @@ pub enum EventError {
         /// Path of the field.
         field: &'static str,
     },
-    /// It is something else that AWS writes.
+    /// It is another document of AWS.
     #[error("this is {what}; {advice}")]
     Other {
-        /// What it looks like.
+        /// The kind of document.
         what: &'static str,
         /// How to get an event.
         advice: &'static str,
     },
-    /// An account was created, enrolled or updated, but which or how is not told as it should be.
+    /// A lifecycle event of an account whose account or state can't be read.
     #[error("the event {event} {problem}")]
     Lifecycle {
         /// Its name.
@@ -96,33 +96,34 @@ pub enum EventError {
     },
 }
 
-/// What `CreateManagedAccount`, `UpdateManagedAccount` and, of an account, `EnableBaseline` tell.
+/// The content of `CreateManagedAccount`, `UpdateManagedAccount` and, for an account,
+/// `EnableBaseline`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ManagedAccount {
     /// Control Tower has created, enrolled or updated the account.
     Succeeded {
         /// The account.
         id: AccountId,
-        /// Its name, where the event tells.
+        /// Its name, if the event has it.
         name: Option<String>,
-        /// The OU that holds it, where the event tells.
+        /// The OU that holds it, if the event has it.
         organizational_unit: Option<OrganizationalUnit>,
     },
-    /// Control Tower could not; there may be no account.
+    /// Control Tower failed; there may be no account.
     Failed {
-        /// What Control Tower says, in words that change.
+        /// The message of Control Tower. Its wording changes.
         message: String,
     },
 }
 
-/// What an event means to the update engine.
+/// The effect of an event on the update engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum UpdateTrigger {
     /// Something that makes accounts outdated may have happened: sweep.
     Sweep,
-    /// An operation on this account has ended: look at its record now.
+    /// An operation on this account has ended: poll its record now.
     Account(AccountId),
-    /// Nothing to the update engine.
+    /// None.
     None,
 }
 
@@ -138,7 +139,7 @@ impl Event {
         Self::from_json_value(text.to_owned(), root)
     }
 
-    /// The event of a text that was read already.
+    /// An event from a text that was already parsed.
     pub(crate) fn from_json_value(json: String, root: Value) -> Result<Self, EventError> {
         let source = string(&root, "/source").ok_or_else(|| {
             let other = envelope::describe_non_event(&root);
@@ -165,15 +166,15 @@ impl Event {
         })
     }
 
-    /// What the event tells of an account that landed; `None` for every other event.
+    /// The account that was created, enrolled or updated, by this event; `None` for every other
+    /// event.
     ///
-    /// A baseline that was enabled on an account tells that it landed: with auto-enrolment no other
-    /// event does. Whichever baseline it is, the account is governed from then on. That of the
-    /// management account tells nothing new.
+    /// A baseline that was enabled on an account also means that the account is enrolled: with
+    /// auto-enrolment there is no other event. This holds for any baseline, because any of them
+    /// governs the account. A baseline of the management account is ignored.
     ///
-    /// # Errors
-    /// When it is such an event, but its state or account can't be read. The texts of its
-    /// messages are never looked at: they change.
+    /// # Errors If it is such an event, but its state or account can't be read. The texts of its
+    /// messages are never evaluated, because they change.
     pub fn managed_account(&self) -> Result<Option<ManagedAccount>, EventError> {
         if self.source != "aws.controltower" || self.is_api_call() {
             return Ok(None);
@@ -252,26 +253,26 @@ impl Event {
                 Some(ManagedAccount::Succeeded { id, name: None, organizational_unit: None })
             }
             "FAILED" => Some(ManagedAccount::Failed { message: String::new() }),
-            // Still under change: another event tells how it ended.
+            // Still under change: another event follows at the end.
             _ => None,
         })
     }
 
-    /// Whether it tells of an account that landed, and is no event of Account Factory: with
-    /// auto-enrolment no other comes.
+    /// Whether it is the event of an account that was enrolled by a baseline, and not by Account
+    /// Factory: with auto-enrolment there is no other event.
     pub fn is_enrolled_by_baseline(&self) -> bool {
         self.name == "EnableBaseline"
             && matches!(self.managed_account(), Ok(Some(ManagedAccount::Succeeded { .. })))
     }
 
-    /// How it ended, where the event says so: `SUCCEEDED`, `FAILED` or a status of a baseline.
+    /// How it ended, if the event says so: `SUCCEEDED`, `FAILED` or a status of a baseline.
     pub fn state(&self) -> Option<String> {
         let state = status(&self.root, &self.name).and_then(|status| string(status, "/state"));
         state.or_else(|| string(baseline(&self.root, &self.name)?, "/statusSummary/status"))
     }
 
-    /// The OU that the event is about, or that holds the account that it is about, where it names
-    /// one alone. Of a baseline's only the id is known.
+    /// The OU that the event is about, or that holds its account, if the event names only one. An
+    /// event about a baseline has only the id of the OU.
     pub fn organizational_unit(&self) -> Option<OrganizationalUnit> {
         let status = status(&self.root, &self.name);
         if let Some(unit) = status.and_then(unit) {
@@ -286,8 +287,8 @@ impl Event {
         }
     }
 
-    /// Whether CloudTrail has recorded it as a call of Control Tower's API. Such a call has the name
-    /// of the lifecycle event that it leads to, and tells nothing of how it ends.
+    /// Whether CloudTrail recorded it as a call of Control Tower's API. Such a call has the name of
+    /// the lifecycle event that it leads to, but not its result.
     pub fn is_api_call(&self) -> bool {
         let root = &self.root;
         let is = |pointer: &str, expected: &str| {
@@ -299,10 +300,10 @@ impl Event {
                 || is("/detail/eventType", "AwsApiCall"))
     }
 
-    /// What happened, for telling repeats of the event from another: a repeat may carry
-    /// another id, but says the same. Control Tower's details, and this host's own, have the times
-    /// and the operation; those of other services may be the same each time, so that CloudTrail's id
-    /// belongs to it.
+    /// Identifies what happened, to recognise repeats of the event: a repeat may have another id,
+    /// but has the same content. The details of Control Tower, and of groundcrew's own events,
+    /// include the times and the operation. Those of other services may be the same each time, so
+    /// CloudTrail's id is added.
     pub fn dedup_content(&self) -> String {
         let part =
             |pointer: &str| self.root.pointer(pointer).filter(|part| !part.is_null()).cloned();
@@ -321,8 +322,8 @@ impl Event {
         format!("{} {} {details}", self.source, self.name)
     }
 
-    /// What Control Tower would have said of an account that landed, as far as that is known
-    /// when its event was lost.
+    /// The event that Control Tower would have sent for an enrolled account, with what is known
+    /// when that event was lost.
     pub fn for_enrolled_account(account: &Account) -> Self {
         let name = "CreateManagedAccount";
         let mut status = json!({
@@ -336,7 +337,7 @@ impl Event {
         Self::lifecycle("aws.controltower", name, Some(account.id.clone()), None, status)
     }
 
-    /// That the update engine has given up an account.
+    /// The event that the update engine has dead-lettered an account.
     pub fn for_dead_letter(dead_letter: &DeadLetter, at: Timestamp) -> Self {
         let status = json!({
             "account": { "accountId": dead_letter.account.as_str() },
@@ -352,7 +353,7 @@ impl Event {
         Self::lifecycle(OWN_SOURCE, ACCOUNT_UPDATE_FAILED, account, Some(at), status)
     }
 
-    /// An event in the form of Control Tower's.
+    /// An event in the form of Control Tower's lifecycle events.
     fn lifecycle(
         source: &str,
         name: &str,
@@ -383,19 +384,18 @@ impl Event {
         }
     }
 
-    /// The event, read.
+    /// The event, parsed.
     pub(crate) fn root(&self) -> &Value {
         &self.root
     }
 
-    /// Whether it tells of what this host did itself: then AWS delivers it to nobody.
+    /// Whether groundcrew itself created the event. AWS does not deliver such an event.
     pub fn is_own(&self) -> bool {
         self.source == OWN_SOURCE
     }
 
-    /// Whether a schedule sent it: time to look for what lost events would have told.
-    /// EventBridge rules send `aws.events`; an EventBridge Scheduler target is given this
-    /// host's own source.
+    /// Whether a schedule sent it: time to sweep for accounts whose event was lost. EventBridge
+    /// rules send `aws.events`; a target of EventBridge Scheduler gets groundcrew's own source.
     pub fn is_schedule(&self) -> bool {
         matches!(
             (self.source.as_str(), self.name.as_str()),
@@ -403,8 +403,8 @@ impl Event {
         )
     }
 
-    /// What this event means to the update engine. Only names are looked at: no real
-    /// body of the Service Catalog calls is documented.
+    /// The effect of this event on the update engine. Only names count: the bodies of the Service
+    /// Catalog calls are not documented.
     pub fn update_trigger(&self) -> UpdateTrigger {
         if self.is_api_call() {
             return UpdateTrigger::None;
@@ -427,7 +427,7 @@ fn string(root: &Value, pointer: &str) -> Option<String> {
     root.pointer(pointer)?.as_str().map(str::to_owned)
 }
 
-/// The key of an event's body, named after the event: `createManagedAccountStatus`.
+/// The key of the body of a lifecycle event, derived from its name: `createManagedAccountStatus`.
 fn status_key(name: &str) -> Option<String> {
     let mut letters = name.chars();
     let first = letters.next()?.to_ascii_lowercase();
@@ -439,8 +439,8 @@ fn status<'v>(root: &'v Value, name: &str) -> Option<&'v Value> {
     root.pointer("/detail/serviceEventDetails")?.get(status_key(name)?)
 }
 
-/// What a baseline event says of its baseline: within its status, as every lifecycle event has one,
-/// or without it, as older descriptions have it.
+/// The baseline in a baseline event: within its status, as in every lifecycle event, or without
+/// one, as in older documentation.
 fn baseline<'v>(root: &'v Value, name: &str) -> Option<&'v Value> {
     let within = |value: &'v Value| {
         value.get("enabledBaselineDetails").or_else(|| value.get("baselineDetails"))
@@ -449,8 +449,8 @@ fn baseline<'v>(root: &'v Value, name: &str) -> Option<&'v Value> {
     status(root, name).and_then(within).or_else(|| within(details))
 }
 
-/// The OU of a status, if it names one alone. Those of a landing zone are what it is made of, and
-/// not what its events are about.
+/// The OU of a status, if it names only one. The OUs of a landing zone are its parts, and its
+/// events are not about them.
 fn unit(status: &Value) -> Option<OrganizationalUnit> {
     let several = status.get("organizationalUnits").filter(|_| status.get("guardrails").is_some());
     let several = several.and_then(Value::as_array);

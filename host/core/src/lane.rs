@@ -1,5 +1,4 @@
-//! The lanes of a config: their names, and the ids by which everything but the ledger and the queues
-//! knows them.
+//! The lanes of a config: their names, and their ids. Only the ledger and the queues use the names.
 
 use std::sync::Arc;
 
@@ -8,7 +7,7 @@ use std::sync::Arc;
 pub struct LaneId(usize);
 
 impl LaneId {
-    /// The first lane: that of accounts for which no policy names one.
+    /// The first lane: that of accounts for which no policy names a lane.
     pub const FIRST: Self = Self(0);
 
     /// The lane at a place, counted from 0.
@@ -16,23 +15,23 @@ impl LaneId {
         Self(index)
     }
 
-    /// Its place, counted from 0: so many lanes come before it.
+    /// Its place, counted from 0: the number of lanes before it.
     pub const fn index(self) -> usize {
         self.0
     }
 }
 
-/// The names of the lanes, in their order: the one place that knows which name belongs to which id.
+/// The names of the lanes, in their order. The only place that maps names to ids.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LaneNames(Arc<[String]>);
 
 impl LaneNames {
-    /// The id of the lane of this name; `None` where none has it.
+    /// The id of the lane of this name; `None` if there is no such lane.
     pub fn id(&self, name: &str) -> Option<LaneId> {
         self.0.iter().position(|lane| lane == name).map(LaneId)
     }
 
-    /// The name of a lane; empty of one that is not among these.
+    /// The name of a lane; empty if it is not among these.
     pub fn name(&self, lane: LaneId) -> &str {
         self.0.get(lane.0).map_or("", String::as_str)
     }
@@ -47,7 +46,7 @@ impl LaneNames {
         (0..self.0.len()).map(LaneId)
     }
 
-    /// Whether there is just one.
+    /// Whether there is exactly one.
     pub fn has_one(&self) -> bool {
         self.0.len() == 1
     }

@@ -1,11 +1,12 @@
-//! What a host takes for a while: nobody else does it meanwhile, and another host takes over when it
-//! has died.
+//! Leases: a host claims something for a limited time. No other host does it meanwhile, and another
+//! host takes over if the first one has died.
 
 use jiff::Timestamp;
 
-/// Whether what was taken at `since` until `until`, by the clock of the host that took it, is still
-/// taken `now`, by another's. One that lies further ahead than it lasts was taken by a clock that
-/// was wrong, and would stay taken for as long as that was off.
+/// Whether a lease from `since` until `until`, by the clock of its host, is still active at `now`,
+/// by the clock of another host. A lease that begins further in the future than it lasts was taken
+/// with a wrong clock, and does not count: otherwise it would be active until that clock's time has
+/// come.
 pub fn is_lease_active(since: Timestamp, until: Timestamp, now: Timestamp) -> bool {
     let lasts = until.duration_since(since);
     now < until && since.duration_since(now) <= lasts

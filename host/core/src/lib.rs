@@ -1,9 +1,9 @@
-//! What groundcrew decides, and the words it decides in.
+//! The decisions of groundcrew, and the types that they are made of.
 //!
-//! This crate is pure: it reads no file, opens no socket, spawns no task and has no
-//! clock of its own. Everything it knows arrives as an argument, the time included.
-//! It knows neither wasmtime nor an AWS SDK; what it needs of the world it states as
-//! [`ports`], which the other crates implement.
+//! This crate is pure: it reads no file, opens no socket, spawns no task and has no clock of its
+//! own. It gets everything as an argument, including the time. It depends neither on wasmtime nor
+//! on an AWS SDK. The services that it needs are traits in [`ports`], which the other crates
+//! implement.
 
 #![deny(missing_docs)]
 
@@ -15,29 +15,29 @@ pub mod catalog;
 pub mod config;
 pub mod credentials;
 pub mod decision;
+pub mod decision_combiner;
 pub mod doctor;
 pub mod envelope;
 pub mod event;
 pub mod http;
-pub mod ignore_reason;
 pub mod lane;
 pub mod lease;
 pub mod limits;
 pub mod list_schedule;
+pub mod no_delivery_reason;
 pub mod notification;
 pub mod onboarding;
 pub mod parameters;
-pub mod partial_snapshot;
 pub mod pattern;
-pub mod pipeline;
 pub mod plan;
 pub mod plan_id;
 pub mod ports;
 pub mod route;
 pub mod scheduler;
 pub mod snapshot;
-pub mod start_refusal;
+pub mod start_failure;
 pub mod suggestions;
 pub mod support_case;
 pub mod text;
+pub mod unfinished_snapshot;
 pub mod update_need;

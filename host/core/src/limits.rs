@@ -30,17 +30,16 @@ impl Default for Limits {
     }
 }
 
-/// What a notifier may do over HTTP while it tells one thing.
+/// Limits of a notifier's HTTP requests in one delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HttpLimits {
     /// Requests, refused ones included.
     pub calls: u32,
-    /// Wall-clock time of one request, from the look for its host to the last byte of the
-    /// answer.
+    /// Wall-clock time of one request, from the DNS lookup to the last byte of the response.
     pub timeout: Duration,
     /// Bytes of a request's body.
     pub request: u64,
-    /// Bytes of an answer's body.
+    /// Bytes of a response's body.
     pub response: u64,
 }
 

@@ -1,11 +1,11 @@
-//! The lower bound that a run is measured against.
+//! The lower bound with which the duration of a run is compared.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::time::Duration;
 
-/// How long a list schedule takes: the jobs in this order, each begun as soon as one of
-/// `slots` machines is free, with nothing in between.
+/// How long a list schedule takes: the jobs in this order, each started as soon as one of `slots`
+/// machines is free, without gaps.
 pub fn makespan(jobs: impl IntoIterator<Item = Duration>, slots: usize) -> Duration {
     let mut free: BinaryHeap<Reverse<Duration>> =
         std::iter::repeat_n(Reverse(Duration::ZERO), slots.max(1)).collect();
@@ -19,7 +19,7 @@ pub fn makespan(jobs: impl IntoIterator<Item = Duration>, slots: usize) -> Durat
     end
 }
 
-/// One update as it ran, in moments since the beginning of the run.
+/// One update of a run, in times since the beginning of the run.
 #[derive(Clone, Copy, Debug)]
 pub struct Job {
     /// Its lane, counted from the first.
@@ -28,23 +28,23 @@ pub struct Job {
     pub start: Duration,
     /// How long it took.
     pub length: Duration,
-    /// Before this moment it was not allowed to start: a policy held it.
+    /// The earliest moment at which it was allowed to start: a policy held it until then.
     pub released: Duration,
 }
 
-/// What a lane allows.
+/// The limits of a lane.
 #[derive(Clone, Copy, Debug)]
 pub struct LaneLimits {
     /// Updates at once.
     pub slots: usize,
-    /// How long it waits after the lanes before it.
+    /// Its wait after the lanes before it.
     pub soak: Duration,
 }
 
-/// When these updates could have ended at the earliest, each lane's in the order in which they were
-/// started: an update begins when one of the slots of its lane is free, when nothing holds it any
-/// longer, and when those of the lanes before it that had ended before it have ended and soaked.
-/// Never later than the end of the last of them.
+/// The earliest possible end of these updates. The updates of each lane keep the order in which
+/// they were started. An update begins when a slot of its lane is free, when no hold is left, and
+/// when the updates of earlier lanes that had really ended before it have ended and soaked. Never
+/// later than the end of the last update.
 pub fn earliest_end(jobs: &[Job], lanes: &[LaneLimits]) -> Duration {
     let mut jobs: Vec<&Job> = jobs.iter().filter(|job| job.lane < lanes.len()).collect();
     jobs.sort_by_key(|job| job.start);
@@ -52,9 +52,9 @@ pub fn earliest_end(jobs: &[Job], lanes: &[LaneLimits]) -> Duration {
         .iter()
         .map(|lane| std::iter::repeat_n(Reverse(Duration::ZERO), lane.slots.max(1)).collect())
         .collect();
-    // Those that run: when they really ended, their lane, and when they could have.
+    // The running updates: the real end, the lane, and the earliest possible end.
     let mut running: BinaryHeap<Reverse<(Duration, usize, Duration)>> = BinaryHeap::new();
-    // For each lane, when the last of those that have ended really did, and could have.
+    // For each lane, the real and the earliest possible end of the last update that has ended.
     let mut done: Vec<Option<(Duration, Duration)>> = vec![None; lanes.len()];
     let mut end = Duration::ZERO;
     for job in jobs {
@@ -66,7 +66,7 @@ pub fn earliest_end(jobs: &[Job], lanes: &[LaneLimits]) -> Duration {
             done[lane] = Some((ended, before.max(could)));
         }
         let after = done[..job.lane].iter().flatten().map(|(ended, could)| {
-            // Whatever was allowed to start sooner did not soak.
+            // An update that was allowed to start sooner did not wait for the whole soak.
             *could + lanes[job.lane].soak.min(job.start.saturating_sub(*ended))
         });
         let allowed = after.max().unwrap_or(Duration::ZERO).max(job.released.min(job.start));
@@ -136,8 +136,8 @@ mod tests {
     }
 
     proptest! {
-        /// No run beats the bound, whatever its lanes and holds; and what is held does not end
-        /// before the hold does.
+        /// No run is faster than the bound, whatever its lanes and holds; and a held update does
+        /// not end before its hold does.
         #[test]
         fn a_lower_bound(
             slots in 1usize..4,
@@ -154,7 +154,7 @@ mod tests {
             }
         }
 
-        /// Where nothing is held, it is the list schedule of each lane.
+        /// Without holds, it is the list schedule of each lane.
         #[test]
         fn without_holds_a_list_schedule(
             slots in 1usize..4,
@@ -167,7 +167,7 @@ mod tests {
             prop_assert_eq!(earliest_end(&jobs, &[limits]), schedule);
         }
 
-        /// Graham's bounds: no schedule beats the average load or the longest job, and a
+        /// Graham's bounds: no schedule is shorter than the average load or the longest job, and a
         /// list schedule is never longer than their sum.
         #[test]
         fn between_grahams_bounds(jobs in prop::collection::vec(1u64..2000, 0..60), slots in 1usize..11) {

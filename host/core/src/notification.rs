@@ -1,5 +1,5 @@
-//! Telling another system about an account: what is told, and the entry that the ledger
-//! keeps of it, so that it is told once.
+//! Notifications of another system about an account, and their entries in the ledger, which ensure
+//! that each is delivered once.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,33 +15,34 @@ use crate::decision::Cause;
 use crate::event::Event;
 use crate::lease::is_lease_active;
 
-/// What a notification is known by, in the ledger and in the other system: the same for
-/// every try, whichever event led to it.
+/// Identifies a notification in the ledger and in the other system. It is the same for every
+/// attempt, whichever event led to it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct NotificationKey(String);
 
 impl NotificationKey {
-    /// Of telling a notifier that an account is there: one in the life of an account, since
-    /// AWS never uses an account id again.
+    /// For notifying a notifier of a new account: one in the life of an account, because AWS never
+    /// reuses an account id.
     pub fn for_onboarding(account: &AccountId, notifier: &str) -> Self {
         Self(format!("onboard/{account}/{notifier}"))
     }
 
-    /// Of telling a notifier of an event: one for whatever happened, however often and under
-    /// whichever id the event comes.
+    /// For notifying a notifier of an event: one for each occurrence, however often and under
+    /// whichever id EventBridge delivers the event.
     pub fn for_event(event: &Event, notifier: &str) -> Self {
         let digest = Sha256::digest(event.dedup_content());
         let digest = HEXLOWER.encode(&digest[..12]);
         Self(format!("event/{}-{digest}/{notifier}", event.name))
     }
 
-    /// Whether it is of telling that an account is there.
+    /// Whether it is the key of an onboarding notification.
     pub fn is_onboarding(&self) -> bool {
         self.0.starts_with("onboard/")
     }
 
-    /// As the ledger and the other systems see it, for example `onboard/111122223333/ams`.
+    /// As it is written in the ledger and in the other systems, for example
+    /// `onboard/111122223333/ams`.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -53,12 +54,12 @@ impl fmt::Display for NotificationKey {
     }
 }
 
-/// One thing to tell one system.
+/// One notification for one notifier.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Notification {
-    /// The same for every try.
+    /// The same for every attempt.
     pub key: NotificationKey,
-    /// Why it is told.
+    /// Why it is delivered.
     pub cause: Cause,
     /// The account, as far as it is known; `None` when the event is about none.
     pub account: Option<Arc<Account>>,
@@ -66,43 +67,43 @@ pub struct Notification {
     pub tags: Tags,
     /// The event that led to it, unless a sweep found the account.
     pub event: Option<Arc<Event>>,
-    /// What notifiers that are asked before this one have found.
+    /// Annotations of the gates before this notifier.
     pub annotations: Vec<String>,
     /// The host's time.
     pub now: Timestamp,
-    /// 1 for the first try, and for the first after a gate has said to hold.
+    /// 1 for the first attempt, and for the first after a gate held the notification.
     pub attempt: u32,
 }
 
-/// The other system knows.
+/// The result of a delivery: the other system has the notification.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Receipt {
-    /// What it calls the result: a case id, a record's number, a URL.
+    /// The other system's name for the result: a case id, a record's number, a URL.
     pub reference: String,
-    /// What it says about the notifiers that come after it.
+    /// The decision about the notifiers after this one.
     pub decision: GateDecision,
 }
 
-/// What a notifier that is asked before the others says about telling them.
+/// The decision of a gate about the notifiers after it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "is", rename_all = "kebab-case")]
 pub enum GateDecision {
-    /// They are told.
+    /// They are notified.
     #[default]
     Go,
-    /// They are told, and what was found with it.
+    /// They are notified, with annotations.
     Annotate {
-        /// A line for each thing.
+        /// One line each.
         annotations: Vec<String>,
     },
-    /// They are not told yet; then it is asked again.
+    /// They are not notified yet; then the gate is called again.
     Hold {
         /// Until when.
         until: Timestamp,
         /// For the operator.
         reason: String,
     },
-    /// They are not told.
+    /// They are not notified.
     Stop {
         /// For the operator.
         reason: String,
@@ -114,11 +115,11 @@ pub enum GateDecision {
 pub enum NotifyFailureKind {
     /// It may work later.
     Transient,
-    /// It will not work however often it is tried.
+    /// It will not work however often it is retried.
     Permanent,
     /// A grant or a permission is missing.
     Denied,
-    /// What was to be told makes no sense to the notifier.
+    /// The notifier can't use the notification.
     Invalid,
 }
 
@@ -132,13 +133,14 @@ pub struct NotifyFailure {
     pub code: String,
     /// Names the notifier, what happened, and what to do about it.
     pub message: String,
-    /// Whether the other system may know all the same, as when a reply was lost.
+    /// Whether the other system may have the notification all the same, for example if a reply was
+    /// lost.
     pub effect_possible: bool,
-    /// How long to wait before the next try, where the other system said so.
+    /// How long to wait before the next attempt, if the other system asks for that.
     pub retry_after: Option<Duration>,
 }
 
-/// What the ledger knows of one notification.
+/// The entry of one notification in the ledger.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NotificationEntry {
     /// The account that it is about, if any.
@@ -146,60 +148,61 @@ pub struct NotificationEntry {
     pub account: Option<AccountId>,
     /// Name of the notifier in the config.
     pub notifier: String,
-    /// How far it is.
+    /// Its state.
     #[serde(flatten)]
     pub state: NotificationState,
-    /// How often it was taken to be told; from the last time on, if a gate then said to hold.
+    /// The number of attempts; after a hold of a gate, they count from 1 again.
     pub attempts: u32,
-    /// When it came to this state.
+    /// When it got this state.
     pub changed_at: Timestamp,
 }
 
-/// How far a notification is.
+/// The state of a notification.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "kebab-case")]
 pub enum NotificationState {
-    /// A host is telling it. Written before anything is sent.
+    /// A host is delivering it. Written before anything is sent.
     #[serde(rename = "taken")]
     Claimed {
         /// Which host.
         by: String,
-        /// Until when nobody else may try: that host has died if it took longer.
+        /// When the claim expires. A host that takes longer is considered dead, and another may
+        /// claim it.
         until: Timestamp,
     },
-    /// The other system knows.
+    /// The other system has it.
     #[serde(rename = "told")]
     Delivered {
-        /// What it calls the result.
+        /// The other system's name for the result.
         reference: String,
-        /// What it says about those that come after it.
+        /// The decision about the notifiers after this one.
         #[serde(rename = "verdict", default, skip_serializing_if = "is_default_decision")]
         decision: GateDecision,
     },
-    /// The other system is asked again then, and those that come after it wait for that.
+    /// The gate is called again then. The notifiers after it wait for that.
     Held {
         /// When.
         until: Timestamp,
-        /// Why, as the notifier said.
+        /// Why, in the words of the notifier.
         reason: String,
     },
-    /// It was not told, since the account is older than the ledger.
+    /// It is not delivered, because the account is older than the ledger.
     #[serde(rename = "recorded")]
     Suppressed,
-    /// The last try failed; another may follow.
+    /// The last attempt failed; another may follow.
     Failed {
         /// What went wrong.
         error: String,
-        /// Whether the other system may know all the same.
+        /// Whether the other system may have the notification all the same.
         effect_possible: bool,
-        /// It failed for good, and the other system may know: only a person has it told again.
-        /// How often it had been redriven by then.
+        /// Set if it failed for good and the other system may have it: it is then delivered again
+        /// only after a redrive by an operator. The number of redrives before that failure.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         for_good: Option<u32>,
     },
 }
 
-/// The wish of one host to tell one notification.
+/// The request of one host to deliver one notification.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claim {
     /// The notification.
@@ -208,33 +211,33 @@ pub struct Claim {
     pub account: Option<AccountId>,
     /// Name of the notifier in the config.
     pub notifier: String,
-    /// Which host asks: no two that run have the same name.
+    /// The host that claims. No two running hosts have the same name.
     pub by: String,
     /// The host's time.
     pub now: Timestamp,
-    /// Until when the host will have told it or given up.
+    /// When the claim expires: by then the host has delivered it or failed.
     pub until: Timestamp,
-    /// How often a person has had it told again.
+    /// The number of redrives by operators.
     pub redriven: u32,
 }
 
-/// What became of a claim.
+/// Result of a claim.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClaimOutcome {
-    /// It is ours to tell; the entry as the ledger now has it.
+    /// This host delivers it; the entry as the ledger now has it.
     Acquired(NotificationEntry),
-    /// There is nothing to tell: the other system knows, or is not to be told.
+    /// There is nothing to deliver: the other system has it, or is not to be notified.
     Completed(NotificationEntry),
-    /// Another host is telling it.
+    /// Another host is delivering it.
     ClaimedByOther {
-        /// Until when nobody else may try.
+        /// When that claim expires.
         until: Timestamp,
     },
-    /// The other system is not to be asked again before a moment.
+    /// The gate is not to be called again before a moment.
     Held {
         /// When.
         until: Timestamp,
-        /// Why, as the notifier said.
+        /// Why, in the words of the notifier.
         reason: String,
     },
 }
@@ -244,10 +247,10 @@ fn is_default_decision(decision: &GateDecision) -> bool {
 }
 
 impl Claim {
-    /// Decides on the claim by what the ledger knows of the notification.
+    /// Decides on the claim by the entry of the notification in the ledger.
     ///
-    /// A host that asks again under its own name waits for its own claim like anybody
-    /// else: it may have two of the same at once.
+    /// A host that claims again under its own name waits for its own claim like any other host,
+    /// because it may have received the same notification twice.
     pub fn decide(&self, known: Option<&NotificationEntry>) -> ClaimOutcome {
         if let Some(entry) = known {
             match &entry.state {
@@ -262,7 +265,8 @@ impl Claim {
                 NotificationState::Held { until, reason } if self.now < *until => {
                     return ClaimOutcome::Held { until: *until, reason: reason.clone() };
                 }
-                // The other system may have it: a second ticket, message or build is worse than none.
+                // The other system may have it, and a second ticket, message or build is worse than
+                // none.
                 NotificationState::Failed { for_good: Some(last), .. }
                     if self.redriven <= *last =>
                 {
@@ -274,7 +278,7 @@ impl Claim {
             }
         }
         let earlier = match known {
-            // That try was answered: the next is about something new.
+            // The gate answered that attempt; the next is a new question.
             Some(NotificationEntry { state: NotificationState::Held { .. }, .. }) | None => 0,
             Some(entry) => entry.attempts,
         };
@@ -314,7 +318,7 @@ mod tests {
         NotificationState::Failed { error: "no".into(), effect_possible: true, for_good }
     }
 
-    /// What failed for good is told again when a person has asked for that since.
+    /// A notification that failed for good is delivered again after a redrive.
     #[rstest]
     #[case::not_for_good(None, 0, false)]
     #[case::by_itself(Some(0), 0, true)]

@@ -1,4 +1,4 @@
-//! What an event means for onboarding, and which accounts are still to be told of.
+//! The effect of an event on onboarding, and which accounts still need notifications.
 
 use std::time::Duration;
 
@@ -9,62 +9,61 @@ use crate::account::{AccountId, OrganizationalUnit};
 use crate::event::{Event, EventError, ManagedAccount};
 use crate::notification::NotificationKey;
 
-/// What is to be done about an event.
+/// The effect of an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum EventPlan {
-    /// An account has landed: notifiers that listen are told.
+pub enum EventAction {
+    /// An account was enrolled or updated: its recipients are notified.
     Deliver(EnrolledAccount),
-    /// A schedule says to look for accounts whose event was lost.
+    /// A schedule requests a sweep for accounts whose event was lost.
     Backfill,
-    /// No account has landed; whoever wants to know of such events is told.
+    /// No account was enrolled. Notifiers that are configured for such events are notified.
     Other {
         /// The account that the event is about, where it names one.
         account: Option<AccountId>,
-        /// Why nobody is told of an account.
+        /// Why there is no onboarding.
         reason: String,
     },
 }
 
-/// An account that has landed, as far as its event tells.
+/// An enrolled account, as its event describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EnrolledAccount {
     /// The account.
     pub id: AccountId,
-    /// Its name, where the event tells.
+    /// Its name, if the event has it.
     pub name: Option<String>,
-    /// The OU that holds it, where the event tells.
+    /// The OU that holds it, if the event has it.
     pub organizational_unit: Option<OrganizationalUnit>,
-    /// Whether the event says that it was created or enrolled. Otherwise it was updated, which
-    /// is also what Control Tower says of a creation or enrolment that it had to retry, or it got a
-    /// baseline, which those that were there before get as well.
+    /// Whether the event reports that it was created or enrolled. Otherwise the event reports an
+    /// update or a baseline. Control Tower also reports an update for a creation or enrolment that
+    /// it had to retry, and existing accounts get baselines as well.
     pub created: bool,
 }
 
-/// Decides what is to be done about an event.
+/// Decides the effect of an event.
 ///
-/// # Errors
-/// When the event tells of an account but can't be understood.
-pub fn plan_event(event: &Event) -> Result<EventPlan, EventError> {
+/// # Errors If the event is about an account but can't be parsed.
+pub fn action_for_event(event: &Event) -> Result<EventAction, EventError> {
     if event.is_schedule() {
-        return Ok(EventPlan::Backfill);
+        return Ok(EventAction::Backfill);
     }
     Ok(match event.managed_account()? {
         Some(ManagedAccount::Succeeded { id, name, organizational_unit }) => {
-            EventPlan::Deliver(EnrolledAccount {
+            EventAction::Deliver(EnrolledAccount {
                 id,
                 name,
                 organizational_unit,
                 created: event.name == "CreateManagedAccount",
             })
         }
-        Some(ManagedAccount::Failed { message }) => EventPlan::Other {
+        Some(ManagedAccount::Failed { message }) => EventAction::Other {
             account: event.account.clone(),
             reason: match message.is_empty() {
                 true => format!("{} has failed", event.name),
                 false => format!("{} has failed: {message}", event.name),
             },
         },
-        None if event.is_api_call() => EventPlan::Other {
+        None if event.is_api_call() => EventAction::Other {
             account: event.account.clone(),
             reason: format!(
                 "{} is a call of the API, recorded by CloudTrail: the lifecycle event of that \
@@ -72,7 +71,7 @@ pub fn plan_event(event: &Event) -> Result<EventPlan, EventError> {
                 event.name
             ),
         },
-        None => EventPlan::Other {
+        None => EventAction::Other {
             account: event.account.clone(),
             reason: format!("{} of {} reports no new account", event.name, event.source),
         },
@@ -82,37 +81,37 @@ pub fn plan_event(event: &Event) -> Result<EventPlan, EventError> {
 /// How an account without an entry in the ledger was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Discovery {
-    /// An event says that it was created or enrolled.
+    /// An event reports that it was created or enrolled.
     Created,
-    /// An event says that it was updated, or that it got a baseline.
+    /// An event reports that it was updated, or that it got a baseline.
     Updated,
-    /// A sweep came by.
+    /// A sweep found it.
     Backfilled,
-    /// It is in the notifications queue, since a sweep found that it is to be told of.
+    /// It is in the notifications queue, because a sweep found that its notification is due.
     Queued,
 }
 
-/// What is due to an account without an entry in the ledger.
+/// What is due for an account without an entry in the ledger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotificationNeed {
-    /// Notifiers are told.
+    /// Its recipients are notified.
     Deliver,
-    /// It is written down as not to be told.
+    /// It is recorded, so that it never leads to a notification.
     Suppress,
     /// Nothing.
     Nothing,
-    /// When it joined must be known before anything is done.
+    /// When it joined must be known first.
     Unknown,
 }
 
-/// What is due to an account without an entry.
+/// What is due for an account without an entry in the ledger.
 ///
-/// An event that says *created* is believed. One that says *updated*, or that a baseline was
-/// enabled, comes for every account of the organization sooner or later, and only those that joined
-/// within `lookback` can have been created in more than one try, or have landed by that baseline. A sweep finds accounts whose event was lost:
-/// those that joined within `lookback`, unless the ledger began later. What it has put into the
-/// queue stays due however long it waits there, and whether or not the account can be looked up
-/// again.
+/// An event that reports a creation is sufficient. An event that reports an update, or a baseline,
+/// comes for every account of the organization sooner or later. Of these accounts, only those that
+/// joined within `lookback` can be new: their creation took more than one try, or the baseline
+/// enrolled them. A sweep finds the accounts whose event was lost: those that joined within
+/// `lookback`, unless the ledger began later. A notification that a sweep has queued stays due
+/// however long it waits in the queue, and whether or not the account can be read again.
 pub fn notification_need(
     found: Discovery,
     joined: Option<Timestamp>,
@@ -145,22 +144,22 @@ pub struct QueuedNotification {
     /// The account, if it is about one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account: Option<AccountId>,
-    /// The event as it came; `None` when a sweep found the account.
+    /// The event as it was received; `None` if a sweep found the account.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub event: Option<String>,
-    /// How often it was redriven from the dead-letter queue. SQS swallows a message that it had
-    /// within five minutes.
+    /// How often it was redriven from the dead-letter queue. SQS drops a message that is the same
+    /// as one of the last five minutes.
     #[serde(default)]
     pub redriven: u32,
 }
 
-/// A notification that could not be told, kept where an operator finds it.
+/// A notification that could not be delivered, kept in the dead-letter queue for an operator.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NotificationDeadLetter {
-    /// What was to be told.
+    /// The notification.
     #[serde(flatten)]
     pub notification: QueuedNotification,
-    /// The error of the last try.
+    /// The error of the last attempt.
     pub reason: String,
 }
 
@@ -208,7 +207,7 @@ mod tests {
          account\" }"
     )]
     fn plans(#[case] event: &str, #[case] expected: &str) {
-        let plan = plan_event(&Event::parse(event).unwrap()).unwrap();
+        let plan = action_for_event(&Event::parse(event).unwrap()).unwrap();
         assert_eq!(format!("{plan:?}"), expected);
     }
 
@@ -217,15 +216,15 @@ mod tests {
     #[case(include_str!("../../../tests/events/update-managed-account-succeeded.json"), Some(false))]
     #[case(include_str!("../../../tests/events/create-managed-account-failed.json"), None)]
     fn landed_accounts(#[case] event: &str, #[case] created: Option<bool>) {
-        match plan_event(&Event::parse(event).unwrap()).unwrap() {
-            EventPlan::Deliver(account) => {
+        match action_for_event(&Event::parse(event).unwrap()).unwrap() {
+            EventAction::Deliver(account) => {
                 assert_eq!((account.id.as_str(), created), ("111122223333", Some(account.created)));
             }
-            EventPlan::Other { reason, .. } => {
+            EventAction::Other { reason, .. } => {
                 assert_eq!(created, None);
                 assert!(reason.starts_with("CreateManagedAccount has failed: AWS"), "{reason}");
             }
-            EventPlan::Backfill => panic!("no schedule"),
+            EventAction::Backfill => panic!("no schedule"),
         }
     }
 }

@@ -1,15 +1,15 @@
-//! The parameters of Account Factory, rebuilt from what AWS says of an account.
+//! The parameters of Account Factory, rebuilt from the data of an account in AWS.
 //!
-//! An update has to give all six. Where to find them is AWS's own advice for updating a
-//! provisioned product by hand (Control Tower user guide, "Update the provisioned product in
-//! Service Catalog"): both emails in the details of the provisioned product, the names of the
-//! user in IAM Identity Center. Users of other tools report the same: the outputs of the last
-//! successful record have the keys `AccountEmail`, `AccountId` and `SSOUserEmail`. The
-//! account's name and OU are those that AWS Organizations has now.
+//! An update has to pass all six. AWS's own instructions for updating a provisioned product by hand
+//! say where to find them (Control Tower user guide, "Update the provisioned product in Service
+//! Catalog"): both emails in the details of the provisioned product, the names of the user in IAM
+//! Identity Center. Users of other tools report the same: the outputs of the last successful record
+//! have the keys `AccountEmail`, `AccountId` and `SSOUserEmail`. The account's name and OU are the
+//! current ones in AWS Organizations.
 //!
-//! An email of a user that Identity Center does not know would make Account Factory create
-//! one, and leave the old one with its access. So what is not known for certain is never made
-//! up: see [`rebuild`].
+//! If Identity Center does not know the email of a user, Account Factory creates a user, and the
+//! old one keeps its access. So a value that is not known for certain is never made up: see
+//! [`rebuild`].
 
 use std::collections::BTreeMap;
 
@@ -40,21 +40,21 @@ pub const PARAMETER_KEYS: [&str; 6] = [
     SSO_USER_LAST_NAME,
 ];
 
-/// Where an update's parameters come from.
+/// The source of an update's parameters.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Display, EnumString, VariantNames)]
 #[strum(serialize_all = "kebab-case")]
 pub enum ParameterSource {
-    /// From what AWS says of the account now.
+    /// The data of the account in AWS now.
     #[default]
     Rebuild,
-    /// From the operation before: Service Catalog is asked to keep them.
+    /// The operation before: Service Catalog keeps its values.
     Previous,
 }
 
-/// What an update gives as parameters.
+/// The parameters of an update.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Parameters {
-    /// Nothing: all are kept (`UsePreviousValue`).
+    /// None: all values are kept (`UsePreviousValue`).
     Previous,
     /// All of them.
     Rebuilt(AccountParameters),
@@ -91,7 +91,7 @@ impl AccountParameters {
     }
 }
 
-/// A user of IAM Identity Center, whose names may be unknown there.
+/// A user of IAM Identity Center. The names may be unknown there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct IdentityCenterUser {
     /// The given name.
@@ -107,7 +107,7 @@ pub enum Outputs {
     NeverSucceeded,
     /// Service Catalog no longer has the record.
     Gone(RecordId),
-    /// These.
+    /// The outputs.
     Found(RecordId, BTreeMap<String, String>),
 }
 
@@ -117,7 +117,7 @@ impl Outputs {
         self.get(SSO_USER_EMAIL).ok()
     }
 
-    /// An output, or why there is none, of the record of this account.
+    /// An output of the record, which must be a record of this account; or why there is none.
     fn for_account(&self, account: &AccountId, key: &str) -> Result<&str, String> {
         match (self, self.get(ACCOUNT_ID)) {
             (Self::Found(record, _), Ok(other)) if other.trim() != account.as_str() => {
@@ -143,7 +143,7 @@ impl Outputs {
     }
 }
 
-/// Parameters that can't be told, and why.
+/// Parameters whose values are unknown, and why.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "the update was not started, since these parameters of account {account} are unknown: {}. \
@@ -158,11 +158,10 @@ pub struct MissingParameters {
     pub missing: Vec<(&'static str, String)>,
 }
 
-/// Rebuilds the parameters of an account. `user` is the one that the outputs name, if
-/// Identity Center knows it.
+/// Rebuilds the parameters of an account. `user` is the user in the outputs, if Identity Center
+/// knows it.
 ///
-/// # Errors
-/// When any of the six is unknown: all that are, at once.
+/// # Errors If any of the six is unknown: all unknown ones at once.
 pub fn rebuild(
     account: &Account,
     outputs: &Outputs,
@@ -222,7 +221,7 @@ fn ou_parameter(path: &[OrganizationalUnit]) -> Option<String> {
     }
 }
 
-/// A text, unless there is nothing in it.
+/// A text that is not empty.
 fn non_empty(text: &str) -> Option<&str> {
     (!text.trim().is_empty()).then_some(text)
 }
@@ -231,7 +230,7 @@ fn non_empty(text: &str) -> Option<&str> {
 mod tests {
     use super::*;
     use crate::aws_error::ErrorClass;
-    use crate::start_refusal::StartRefusal;
+    use crate::start_failure::StartFailure;
     use rstest::rstest;
 
     const RECORD: &str = "rec-aaaaaaaaaaaab";
@@ -374,12 +373,12 @@ mod tests {
         let error = rebuild(&nameless, &emails(), Some(&user("Ada", "Lovelace"))).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "the update was not started, since these parameters of account 111122223333 can't be \
-             told: AccountName (AWS Organizations has none), ManagedOrganizationalUnit (the \
+            "the update was not started, since these parameters of account 111122223333 are \
+             unknown: AccountName (AWS Organizations has none), ManagedOrganizationalUnit (the \
              account is directly under the root). Update its provisioned product once in the \
              Service Catalog console, with all six parameters; or set \
              account_factory.parameters = \"previous\""
         );
-        assert_eq!(StartRefusal::from(error).class(), ErrorClass::Permanent);
+        assert_eq!(StartFailure::from(error).class(), ErrorClass::Permanent);
     }
 }

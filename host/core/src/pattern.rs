@@ -1,17 +1,17 @@
-//! Patterns of events, as EventBridge's rules have them.
+//! Patterns of events, in the form of EventBridge's rules.
 //!
-//! A pattern is an object with the fields that an event must have. Each field has an object
-//! again, or a list of what its value may be: plain values (`null` among them), or one of
+//! A pattern is an object with the fields that an event must have. The value of each field is
+//! another object, or a list of accepted values: plain values (including `null`), or one of
 //! EventBridge's operators: [`OPERATORS`]. `$or` has a list of patterns of which one must match.
-//! Source: "Creating Amazon EventBridge event patterns" and "Comparison operators for use in event
-//! patterns" of the EventBridge User Guide; where these leave details open, what AWS's own matcher
-//! (aws/event-ruler) says.
+//! Sources: "Creating Amazon EventBridge event patterns" and "Comparison operators for use in event
+//! patterns" of the EventBridge User Guide; for details that these leave open, AWS's own matcher
+//! (aws/event-ruler).
 
 use std::net::IpAddr;
 
 use serde_json::{Map, Value, json};
 
-/// A pattern that was checked.
+/// A valid pattern.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Pattern(Fields);
 
@@ -19,7 +19,7 @@ pub struct Pattern(Fields);
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{at}`: {problem}")]
 pub struct PatternError {
-    /// JSON pointer of what is wrong.
+    /// JSON pointer to the problem.
     pub at: String,
     /// What is wrong and what was expected.
     pub problem: String,
@@ -28,7 +28,7 @@ pub struct PatternError {
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Fields {
     fields: Vec<(String, Field)>,
-    /// Of each list one must match.
+    /// One pattern of each list must match.
     alternatives: Vec<Vec<Fields>>,
 }
 
@@ -44,18 +44,18 @@ enum Matcher {
     Equals(Value),
     Prefix(String),
     Suffix(String),
-    /// In lower case, as everything that ignores case.
+    /// In lower case, like all texts that are compared without case.
     PrefixIgnoringCase(String),
     SuffixIgnoringCase(String),
     IgnoringCase(String),
-    /// What is between the stars.
+    /// The texts between the stars.
     Wildcard(Vec<String>),
     /// None of them matches.
     AnythingBut(Vec<Matcher>),
     Exists(bool),
-    /// All of them hold.
+    /// All of them must hold.
     Numeric(Vec<(Comparison, f64)>),
-    /// The first so many bits of an address.
+    /// An address block: its address and the length of its prefix.
     Cidr(IpAddr, u32),
 }
 
@@ -68,17 +68,16 @@ enum Comparison {
     More,
 }
 
-/// The operators that a pattern may use: all that EventBridge has.
+/// The operators that a pattern may use: all operators of EventBridge.
 const OPERATORS: &str = "prefix, suffix, equals-ignore-case, wildcard, anything-but, exists, \
                          numeric, cidr";
-/// Those that `anything-but` may have in place of values.
+/// The operators that `anything-but` accepts in place of values.
 const NEGATABLE_OPERATORS: &str = "prefix, suffix, equals-ignore-case or wildcard";
 
 impl Pattern {
-    /// Reads a pattern.
+    /// Parses a pattern.
     ///
-    /// # Errors
-    /// What is wrong first, by its place.
+    /// # Errors The first problem, with its place.
     pub fn parse(pattern: &Value) -> Result<Self, PatternError> {
         let Value::Object(fields) = pattern else {
             return Err(pattern_error("", "expected a table of fields"));
@@ -165,7 +164,7 @@ fn parse_matcher(value: &Value, at: &str) -> Result<Matcher, PatternError> {
     })
 }
 
-/// The one operator of an object, and what it takes.
+/// The only operator of an object, and its argument.
 fn operator<'v>(value: &'v Value, at: &str) -> Result<(&'v str, &'v Value), PatternError> {
     let mut parts = value.as_object().into_iter().flatten();
     match (parts.next(), parts.next()) {
@@ -200,7 +199,7 @@ fn parse_text_operator(name: &str, value: &Value, at: &str) -> Result<Matcher, P
     })
 }
 
-/// `"a"`, `["a", "b"]`, or an operator that compares texts, whose text may be a list as well.
+/// `"a"`, `["a", "b"]`, or an operator that compares texts, whose text may also be a list.
 fn parse_anything_but(value: &Value, at: &str) -> Result<Vec<Matcher>, PatternError> {
     let several = match value {
         Value::Array(several) if several.is_empty() => {
@@ -232,8 +231,7 @@ fn parse_anything_but(value: &Value, at: &str) -> Result<Vec<Matcher>, PatternEr
     Ok(matchers)
 }
 
-/// Each of the texts that an operator within `anything-but` has, as the operator alone would have
-/// it.
+/// The texts of an operator within `anything-but`, each in the form of the operator alone.
 fn texts(name: &str, value: &Value, at: &str) -> Result<Vec<Value>, PatternError> {
     let list = |value: &Value| match value {
         Value::Array(several) if several.is_empty() => {
@@ -251,8 +249,7 @@ fn texts(name: &str, value: &Value, at: &str) -> Result<Vec<Value>, PatternError
     }
 }
 
-/// The texts between the stars of a wildcard. A backslash stands before a star or a backslash that
-/// is meant as such.
+/// The texts between the stars of a wildcard. A backslash escapes a star or a backslash.
 fn parse_wildcard(wildcard: &str, at: &str) -> Result<Vec<String>, PatternError> {
     let mut parts = vec![String::new()];
     let mut characters = wildcard.chars();
@@ -330,7 +327,7 @@ impl Field {
             (Self::Nested(fields), Some(Value::Array(several))) => {
                 several.iter().any(|one| fields.matches_object(one))
             }
-            // What isn't there has no fields: `exists = false` holds of each.
+            // A missing field has no fields itself: `exists = false` holds for each of them.
             (Self::Nested(fields), value) => fields.matches_object(value.unwrap_or(&Value::Null)),
             (Self::AnyOf(matchers), value) => matchers.iter().any(|test| test.matches_field(value)),
         }
@@ -338,14 +335,14 @@ impl Field {
 }
 
 impl Matcher {
-    /// Of a list one element must match, however deep.
+    /// At least one element of a list must match, at any depth.
     fn matches_field(&self, value: Option<&Value>) -> bool {
         match (self, value) {
             (Self::Exists(exists), Some(Value::Array(several))) => *exists != several.is_empty(),
             (_, Some(Value::Array(several))) => {
                 several.iter().any(|one| self.matches_field(Some(one)))
             }
-            // Only what has a value exists: of an object nothing can be asked.
+            // A field exists if it has a value; an object is no value.
             (_, None | Some(Value::Object(_))) => *self == Self::Exists(false),
             (_, Some(value)) => self.matches_value(value),
         }
@@ -387,7 +384,7 @@ impl Matcher {
     }
 }
 
-/// Whether the first so many bits of two addresses of one kind are the same.
+/// Whether two addresses of one kind have the same first `bits` bits.
 fn is_within(address: IpAddr, block: IpAddr, bits: u32) -> bool {
     match (address, block) {
         (IpAddr::V4(address), IpAddr::V4(block)) => {
@@ -400,8 +397,8 @@ fn is_within(address: IpAddr, block: IpAddr, bits: u32) -> bool {
     }
 }
 
-/// Whether a text is like a wildcard of these parts, with any text between each two. Looks at each
-/// character of the text as often as there are parts at most.
+/// Whether a text matches a wildcard of these parts, with any text between two parts. Compares each
+/// character of the text at most once for each part.
 fn matches_wildcard(parts: &[String], text: &str) -> bool {
     let [first, rest @ ..] = parts else { return false };
     let Some(mut text) = text.strip_prefix(first.as_str()) else { return false };

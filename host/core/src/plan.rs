@@ -1,5 +1,5 @@
-//! What an update of the fleet would do, read off a snapshot: which accounts policies are to be
-//! asked about, and how long the updates take that they decide on.
+//! The effect of a fleet update, computed from a snapshot: for which accounts policies are
+//! evaluated, and how long the resulting updates take.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,53 +17,53 @@ use crate::scheduler::{SchedulerRules, WhenHeld};
 use crate::snapshot::{Snapshot, SnapshotAccount};
 use crate::update_need::{Causes, ObservedAccount, UpdateNeed};
 
-/// Ids of what a snapshot leaves to be made up.
+/// Ids that are made up for what a snapshot does not have.
 const PLACEHOLDER_PRODUCT: &str = "pp-madeup";
 const PLACEHOLDER_RECORD: &str = "rec-madeup";
 const PLACEHOLDER_ARTIFACT: &str = "pa-madeup-old";
 const PLACEHOLDER_TARGET: &str = "pa-madeup-new";
 
-/// What a sweep makes of an account before any policy is asked.
+/// The result of a sweep for an account before any policy is evaluated.
 #[derive(Clone, Debug, PartialEq)]
 pub enum PrePolicyState {
-    /// Account Factory has no product of it: nothing to update.
+    /// The account has no provisioned product: there is nothing to update.
     NotEnrolled,
     /// It is on the newest artifact.
     Current,
-    /// A rule of the config, and no policy, leaves it alone.
+    /// A rule of the config excludes it, not a policy.
     Excluded(&'static str),
     /// The account is closed: it is not updated.
     Closed(AccountState),
-    /// Policies are asked about this.
+    /// Policies are evaluated for this candidate.
     Outdated(Candidate),
 }
 
 /// Names and ids of the OUs above an account.
 type OuPath = (Vec<String>, Vec<String>);
 
-/// Finds what a sweep at `now` would.
+/// Finds the candidates that a sweep at `now` would find.
 #[derive(Debug)]
 pub struct CandidateFinder {
     target: ArtifactId,
     now: Timestamp,
     causes: Causes,
-    /// Thousands of accounts sit in few OUs: by names and ids of the way.
+    /// The OUs of each path, by the names and ids in it. Shared, because thousands of accounts are
+    /// in few OUs.
     ou_paths: BTreeMap<OuPath, Arc<[OrganizationalUnit]>>,
 }
 
 impl CandidateFinder {
-    /// For the accounts of this snapshot, which are updated for these causes. What changed since
-    /// an account was last updated, its OU and the landing zone, no snapshot tells.
+    /// For the accounts of this snapshot, which are updated for these causes. A snapshot has no
+    /// applied states, so moved accounts and changes of the landing zone are not found.
     pub fn new(snapshot: &Snapshot, now: Timestamp, causes: Causes) -> Self {
         let target = snapshot.target.as_ref().map(|target| target.artifact.clone());
         let target = target.unwrap_or_else(|| ArtifactId::new(PLACEHOLDER_TARGET));
         Self { target, now, causes, ou_paths: BTreeMap::new() }
     }
 
-    /// What a sweep makes of an account.
+    /// The result of a sweep for an account.
     ///
-    /// # Errors
-    /// When its id is none, which a parsed snapshot rules out.
+    /// # Errors If its id is not an account id, which is impossible in a parsed snapshot.
     pub fn find(&mut self, account: &SnapshotAccount) -> Result<PrePolicyState, InvalidAccountId> {
         let candidate = self.candidate(account)?;
         let Some((product, target)) = &candidate.product else {
@@ -83,10 +83,9 @@ impl CandidateFinder {
         })
     }
 
-    /// What policies are asked about an update of the account, outdated or not.
+    /// The candidate for an update of the account, outdated or not.
     ///
-    /// # Errors
-    /// When its id is none, which a parsed snapshot rules out.
+    /// # Errors If its id is not an account id, which is impossible in a parsed snapshot.
     pub fn candidate(&mut self, account: &SnapshotAccount) -> Result<Candidate, InvalidAccountId> {
         let id: AccountId = account.id.parse()?;
         let product = account.enrolled.then(|| {
@@ -146,7 +145,7 @@ impl CandidateFinder {
     }
 }
 
-/// When the updates of a lane run, counted from the beginning of the first lane.
+/// When the updates of a lane run, counted from the start of the first lane.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LaneSchedule {
     /// When the lanes before it are done.
@@ -155,24 +154,24 @@ pub struct LaneSchedule {
     pub ends: Duration,
 }
 
-/// What a lane has to do.
+/// The updates of a lane.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LaneWork {
     /// How long its updates take.
     pub updates: Vec<Duration>,
-    /// Those of accounts that policies hold: when the hold ends, counted from the beginning of the
-    /// first lane, and how long the update takes.
+    /// The updates of held accounts: when the hold ends, counted from the start of the first lane,
+    /// and how long the update takes.
     pub held: Vec<(Duration, Duration)>,
-    /// It starts no sooner than this, counted alike: it soaks after what was updated before.
+    /// The earliest start, counted alike: the lane soaks after earlier updates.
     pub not_before: Duration,
 }
 
-/// How long the lanes take, one after the other, soaking included. A lane that waits for held
+/// How long the lanes take, one after the other, including soaks. A lane that waits for held
 /// accounts of the lanes before it starts after their updates. The order inside a lane isn't
-/// promised, so this is an estimate.
+/// guaranteed, so this is an estimate.
 pub fn lane_schedules(rules: &SchedulerRules, work: &[LaneWork]) -> Vec<LaneSchedule> {
     let mut done = Duration::ZERO;
-    // When the held accounts of the lanes so far are done, too.
+    // When the held accounts of the lanes so far are done as well.
     let mut all_done = Duration::ZERO;
     let lanes = rules.lanes.iter().zip(work);
     lanes
@@ -182,7 +181,7 @@ pub fn lane_schedules(rules: &SchedulerRules, work: &[LaneWork]) -> Vec<LaneSche
                 WhenHeld::Wait => all_done,
                 WhenHeld::Pass => done,
             };
-            // Nothing is waited for where nothing was updated before.
+            // There is no soak if nothing was updated before.
             let soak = if before.is_zero() { Duration::ZERO } else { lane.soak };
             let mut free = (before + soak).max(work.not_before);
             let starts = if work.updates.is_empty() { done } else { free };
@@ -205,7 +204,7 @@ mod tests {
     use super::*;
     use crate::catalog::ProductStatus;
     use crate::scheduler::LaneRules;
-    use crate::suggestions::CommandSuggestions;
+    use crate::suggestions::CommandFormatter;
     use rstest::rstest;
 
     const NOW: Timestamp = Timestamp::constant(1_000_000, 0);
@@ -221,7 +220,7 @@ mod tests {
             window: Duration::ZERO,
             sweep_interval: Duration::ZERO,
             min_sweep_interval: Duration::ZERO,
-            suggestions: CommandSuggestions::default(),
+            suggestions: CommandFormatter::default(),
         }
     }
 
@@ -250,8 +249,8 @@ mod tests {
         assert_eq!((time.starts.as_secs(), time.ends.as_secs()), expected);
     }
 
-    /// A lane in between has only held accounts: it waits and soaks all the same, and the lane after
-    /// it for that.
+    /// A lane in between has only held accounts: it waits and soaks all the same, and the lane
+    /// after it waits for it.
     #[test]
     fn a_lane_of_held_accounts_soaks_as_well() {
         let mut rules = rules(4);

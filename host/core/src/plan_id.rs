@@ -1,4 +1,4 @@
-//! The id of a plan, which is what an operator approves, and what a plan is made of.
+//! The id of a plan, which an operator approves, and the rules of a plan.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -7,51 +7,51 @@ use std::str::FromStr;
 use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 
-/// Names one plan: a target version, and the rules by which accounts are brought to it. Another
-/// version, another policy or another lane is another plan. Accounts that come and go change
-/// nothing: an approval is good for those that the rules choose.
+/// Identifies a plan: a target version, and the rules by which accounts are updated to it. Another
+/// version, another policy or another lane makes another plan. Accounts that join or leave don't:
+/// an approval covers all accounts that the rules select.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct PlanId(String);
 
-/// The rules by which accounts are updated: with a version they make a plan.
+/// The rules by which accounts are updated. Together with a version they make a plan.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PlanRules {
-    /// All of them. Where this differs the plan is another one.
+    /// All rules. If this differs, the plan is another one.
     pub canonical: String,
-    /// The same for people who compare two plans: what each rule is about, and what it says. Where
-    /// a rule is long, such as a script, it is a digest.
+    /// The same for people who compare two plans: the name of each rule, and its value. A long
+    /// value, such as a script, is a digest.
     pub summary: BTreeMap<String, String>,
 }
 
-/// What differs between the rules of two plans.
+/// A difference between the rules of two plans.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RuleChange<'r> {
-    /// There was none about this.
+    /// The older plan has no such rule.
     Added {
-        /// What it is about.
+        /// The name of the rule.
         about: &'r str,
-        /// What it says.
+        /// Its value.
         is: &'r str,
     },
-    /// There is none about this any more.
+    /// The newer plan has no such rule.
     Removed {
-        /// What it was about.
+        /// The name of the rule.
         about: &'r str,
     },
-    /// It says something else.
+    /// The value is another one.
     Changed {
-        /// What it is about.
+        /// The name of the rule.
         about: &'r str,
-        /// What it said.
+        /// The old value.
         was: &'r str,
-        /// What it says.
+        /// The new value.
         is: &'r str,
     },
 }
 
-/// What differs between the rules of two plans, as [`PlanRules::shown`] has them, ordered by what it
-/// is about.
+/// The differences between the rules of two plans, given as in [`PlanRules::summary`], ordered by
+/// the names of the rules.
 pub fn rule_changes<'r>(
     before: &'r BTreeMap<String, String>,
     now: &'r BTreeMap<String, String>,
@@ -66,9 +66,9 @@ pub fn rule_changes<'r>(
     about.into_iter().filter_map(change).collect()
 }
 
-/// How every id begins.
+/// The beginning of every id.
 const PREFIX: &str = "plan-";
-/// So many hexadecimal digits follow.
+/// The number of hexadecimal digits after it.
 const DIGITS: usize = 12;
 
 /// A text that is not the id of a plan.
@@ -77,13 +77,13 @@ const DIGITS: usize = 12;
 pub struct InvalidPlanId(String);
 
 impl PlanId {
-    /// The plan with this digest, of which the first six bytes count.
+    /// The plan with this digest, of which the first six bytes are used.
     pub fn from_digest(digest: &[u8]) -> Self {
         let counted = &digest[..digest.len().min(DIGITS / 2)];
         Self(PREFIX.to_owned() + &HEXLOWER.encode(counted))
     }
 
-    /// As it is written.
+    /// As a text.
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -1,4 +1,4 @@
-//! Routes: which events are told to which notifiers, through which policies.
+//! Routes: which events lead to notifications by which notifiers, and which policies are evaluated.
 
 use std::fmt;
 
@@ -10,45 +10,46 @@ use crate::pattern::Pattern;
 /// One route.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Route {
-    /// Which events take it.
+    /// Which events it applies to.
     pub when: EventMatch,
-    /// Names of the policies that are asked; `None`: all that are asked about onboarding.
+    /// Names of the policies that are evaluated; `None`: all that apply to onboarding.
     pub policies: Option<Vec<String>>,
-    /// Names of the notifiers that are told.
+    /// Names of the notifiers that are notified.
     pub notifiers: Vec<String>,
-    /// How often they are told of an account that landed or was updated.
+    /// How often they are notified of an account that was enrolled or updated.
     pub once_per: OncePer,
 }
 
-/// How often a notifier is told of an account that landed or was updated. Of any other event it is
-/// told once for each.
+/// How often a notifier is notified of an account that was enrolled or updated. It is notified of
+/// any other event once for each event.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Display, EnumString, VariantNames)]
 #[strum(serialize_all = "kebab-case")]
 pub enum OncePer {
-    /// Once in the life of the account, whichever event says so: onboarding.
+    /// Once in the life of the account, by whichever event: onboarding.
     #[default]
     Account,
-    /// Once for each event, for those who want to know of every update or move.
+    /// Once for each event, for notifiers that need every update or move.
     Event,
 }
 
-/// Which events take a route.
+/// Which events a route applies to.
 #[derive(Clone, Debug, PartialEq)]
 pub enum EventMatch {
-    /// Those of these names and states.
+    /// Events with one of these names and states.
     ByName {
         /// Names of lifecycle events.
         events: Vec<String>,
-        /// How they ended: one of these. An event that doesn't say has no state.
+        /// One of these results. An event without a result has no state.
         states: Vec<String>,
     },
-    /// Those that match.
+    /// Events that match.
     ByPattern(Pattern),
 }
 
 impl Route {
-    /// Whether an event takes it. Who wants to be told once of each account that is created is told
-    /// of those as well that land by a baseline alone, for which no event of that name comes.
+    /// Whether the route applies to an event. A route that notifies once of each created account
+    /// also applies to accounts that are enrolled by a baseline alone, because they have no event
+    /// of that name.
     pub fn matches(&self, event: &Event) -> bool {
         match &self.when {
             EventMatch::ByName { events, states } => {
@@ -67,8 +68,8 @@ impl Route {
 }
 
 impl Route {
-    /// Whether the route says by itself that it wants this event, and not only for what it tells of an
-    /// account that lands.
+    /// Whether the route names this event itself. Otherwise it may apply only because the event
+    /// reports an enrolled account.
     pub fn names_event(&self, event: &Event) -> bool {
         match &self.when {
             EventMatch::ByName { events, .. } => events.contains(&event.name),
@@ -110,7 +111,7 @@ mod tests {
         include_str!("../../../tests/events/enable-baseline-of-an-account-failed.json");
     const OF_AN_OU: &str = include_str!("../../../tests/events/enable-baseline-of-an-ou.json");
 
-    /// Who wants to know of each event is told of what it names, and of nothing else.
+    /// A notifier that gets each event is notified of the named events, and of no others.
     #[rstest]
     #[case("CreateManagedAccount", false)]
     #[case("EnableBaseline", true)]

@@ -1,4 +1,4 @@
-//! A snapshot of an organization: what a simulation or a plan starts from. Written by hand,
+//! A snapshot of an organization, from which a simulation or a plan starts. It is written by hand,
 //! or read from a live organization.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,23 +14,23 @@ use serde_json::Value as Json;
 use crate::account::{AccountId, AccountState};
 use crate::catalog::{ArtifactId, ProductId, ProductStatus, ProvisionedProductId};
 
-/// How long an update takes where nothing is said: Control Tower's are 10 to 30 minutes.
+/// How long an update takes by default. Control Tower takes 10 to 30 minutes.
 const UPDATE_SECONDS: u64 = 1200;
 
-/// The longest update that a snapshot may tell of: a week.
+/// The longest update in a snapshot: a week.
 const MAX_UPDATE_SECONDS: u64 = 7 * 24 * 3600;
 
-/// When accounts joined of which a file doesn't tell: long before any lookback.
+/// When accounts joined for which a file has no date: long before any lookback.
 const JOINED: Timestamp = Timestamp::constant(1_577_836_800, 0);
 
-/// Accounts as a simulation finds them.
+/// The accounts at the start of a simulation.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Snapshot {
     /// When it was read; absent when it was written by hand.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub taken_at: Option<Timestamp>,
-    /// What accounts should be on.
+    /// The artifact that accounts should be on.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "object")]
     pub target: Option<SnapshotTarget>,
     /// In the order in which AWS lists them.
@@ -38,7 +38,7 @@ pub struct Snapshot {
     pub accounts: Vec<SnapshotAccount>,
 }
 
-/// What the accounts of a [`Snapshot`] should be on.
+/// The artifact that the accounts of a [`Snapshot`] should be on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SnapshotTarget {
@@ -64,43 +64,43 @@ pub struct SnapshotAccount {
     /// Names of the OUs from the top-level one down; by default directly under the root.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ou: Vec<String>,
-    /// Their ids, as many; by default made up.
+    /// Their ids, as many as names; by default made up.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ou_ids: Vec<String>,
-    /// When the account joined the organization, where known; in a file by default 1 January 2020.
+    /// When the account joined the organization, if known; in a file by default 1 January 2020.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub joined: Option<Timestamp>,
-    /// Its state in the organization, where known; in a file by default `ACTIVE`.
+    /// Its state in the organization, if known; in a file by default `ACTIVE`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<AccountState>,
     /// The tags; `null` when reading them is denied; by default none.
     #[serde(default = "no_tags")]
     pub tags: Option<BTreeMap<String, String>>,
-    /// Why there are no tags, when they could not be read.
+    /// Why there are no tags, if they could not be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tags_error: Option<String>,
-    /// Whether Account Factory has a provisioned product for it, which can be updated.
+    /// Whether it has a provisioned product of Account Factory, which can be updated.
     #[serde(default = "yes", skip_serializing_if = "is_true")]
     pub enrolled: bool,
-    /// Whether it lacks the artifact that it should be on: the newest of a simulation, which the
-    /// accounts that are not outdated have.
+    /// Whether it is not yet on the artifact that it should be on. In a simulation, that is the
+    /// newest artifact, which the accounts that are not outdated have.
     #[serde(default = "yes")]
     pub outdated: bool,
     /// Its provisioned product; by default made up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub product: Option<ProvisionedProductId>,
-    /// The artifact that the product is on; by default made up. Where it contradicts `outdated`,
-    /// that counts.
+    /// The artifact that the product is on; by default made up. If it contradicts `outdated`, the
+    /// artifact counts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub artifact: Option<ArtifactId>,
-    /// Status of its provisioned product. In a simulation, someone else's operation ends what is
-    /// `UNDER_CHANGE` and `PLAN_IN_PROGRESS` `update_seconds` after the start.
+    /// Status of its provisioned product. In a simulation, the operation behind `UNDER_CHANGE` and
+    /// `PLAN_IN_PROGRESS` is someone else's, and ends `update_seconds` after the start.
     #[serde(default, skip_serializing_if = "is_available")]
     pub status: ProductStatus,
     /// How long an update of it takes.
     #[serde(default = "twenty_minutes", skip_serializing_if = "is_twenty_minutes")]
     pub update_seconds: u64,
-    /// What its first updates fail with, one after the other; by default none does.
+    /// The errors of its first updates, one after the other; by default none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub update_failures: Vec<String>,
 }
@@ -141,7 +141,7 @@ fn twenty_minutes() -> u64 {
     UPDATE_SECONDS
 }
 
-// serde hands these a reference.
+// serde passes a reference to these.
 
 fn is_true(flag: &bool) -> bool {
     *flag
@@ -155,8 +155,8 @@ fn is_twenty_minutes(seconds: &u64) -> bool {
     *seconds == UPDATE_SECONDS
 }
 
-/// What is read from a JSON object only. A derived `Deserialize` takes a list as well, and its items
-/// for the fields in their order.
+/// A value that is read only from a JSON object. A derived `Deserialize` also accepts a list, and
+/// takes its items for the fields in their order.
 struct Object<T>(T);
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
@@ -196,7 +196,7 @@ where
     Ok(objects.into_iter().map(|object| object.0).collect())
 }
 
-/// What a text looks like that is JSON of another kind than a snapshot; `None` when it is like one.
+/// The kind of a text that is JSON but not a snapshot; `None` if it may be a snapshot.
 fn other_document(text: &str) -> Option<&'static str> {
     let value: Json = serde_json::from_str(text).ok()?;
     let of_aws = |account: &Json| account.get("Id").is_some() && account.get("Arn").is_some();
@@ -228,7 +228,7 @@ pub enum SnapshotError {
         line: usize,
         /// Column, from 1.
         column: usize,
-        /// What the parser says.
+        /// The parser's message.
         message: String,
     },
     /// It is JSON of another kind.
@@ -237,10 +237,10 @@ pub enum SnapshotError {
          as `groundcrew snapshot` writes it"
     )]
     Other {
-        /// What it looks like.
+        /// The kind of document.
         found: &'static str,
     },
-    /// It can be read, but not all of it makes sense.
+    /// It is parsed, but some of its values are not valid.
     #[error("the snapshot has {} problem(s):\n{}", .0.len(), .0.join("\n"))]
     Invalid(
         /// Every problem, each naming its account.
@@ -249,11 +249,10 @@ pub enum SnapshotError {
 }
 
 impl Snapshot {
-    /// Reads a snapshot from JSON text and checks it.
+    /// Parses and checks a snapshot.
     ///
-    /// # Errors
-    /// When it is not JSON of this shape (the first such place), or when ids, tags or
-    /// durations can't be (every one of them).
+    /// # Errors If it is not JSON of this shape (the first such place), or if ids, tags or
+    /// durations are not valid (all of them).
     pub fn parse(text: &str) -> Result<Self, SnapshotError> {
         let text = text.trim_start_matches('\u{feff}');
         let mut snapshot: Self = serde_json::from_str::<Object<Self>>(text)
@@ -271,11 +270,10 @@ impl Snapshot {
         if problems.is_empty() { Ok(snapshot) } else { Err(SnapshotError::Invalid(problems)) }
     }
 
-    /// The snapshot as JSON text with a line for each account, so that two of them compare
-    /// well.
+    /// The snapshot as JSON text with a line for each account, so that two snapshots are easy to
+    /// compare.
     ///
-    /// # Errors
-    /// Never in practice: everything in it can be written as JSON.
+    /// # Errors Never in practice: everything in it can be written as JSON.
     pub fn to_json(&self) -> Result<String, serde_json::Error> {
         let mut text = String::from("{");
         if let Some(taken_at) = &self.taken_at {
@@ -293,7 +291,7 @@ impl Snapshot {
         Ok(text)
     }
 
-    /// Fills in what is not given, so that it means the same to whatever works on the snapshot.
+    /// Fills in the defaults, so that every reader of the snapshot has the same values.
     pub fn complete(&mut self) {
         let made_up = self.unit_ids();
         for account in &mut self.accounts {
@@ -309,8 +307,7 @@ impl Snapshot {
         }
     }
 
-    /// Ids of the OUs by their names from the top-level one down: those that are given, and made-up
-    /// ones.
+    /// Ids of the OUs by their names from the top-level one down: given ids, and made-up ones.
     fn unit_ids(&self) -> BTreeMap<Vec<String>, String> {
         let ways = |account: &SnapshotAccount| {
             let ou = account.ou.clone();
@@ -394,7 +391,7 @@ fn is_ou_id(text: &str) -> bool {
     parts.is_some_and(|(root, unit)| good(root, 4) && good(unit, 8))
 }
 
-/// The parser's message without the place, which is told apart.
+/// The parser's message without the position, which is shown separately.
 fn plain(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let place = format!(" at line {} column {}", error.line(), error.column());
@@ -444,7 +441,7 @@ mod tests {
         );
     }
 
-    /// Files that people took for a snapshot, and what is said of each.
+    /// Files that people mistook for a snapshot, and the message for each.
     #[rstest]
     #[case::list(r#"[{"id":"111122223333","name":"A"}]"#, "this is a JSON list, no snapshot")]
     #[case::list_of_aws(

@@ -1,23 +1,23 @@
-//! The commands that texts suggest, written so that they can be pasted as they stand.
+//! The commands that messages suggest, written so that they can be pasted unchanged.
 
-/// The config that a command takes when none is named, in the directory that it runs in.
+/// The config that a command uses by default, in its working directory.
 pub const DEFAULT_CONFIG: &str = "groundcrew.toml";
 
-/// How the commands that a text suggests name the config.
+/// How suggested commands name the config.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct CommandSuggestions {
-    /// The config's path, where a command would not find it by itself.
+pub struct CommandFormatter {
+    /// The config's path, if a command would not find it by itself.
     config: Option<String>,
 }
 
-impl CommandSuggestions {
-    /// Commands for whoever runs them with this config. The default one needs no naming.
+impl CommandFormatter {
+    /// Commands for this config. The default config is not named.
     pub fn with_config(path: &str) -> Self {
         Self { config: (path != DEFAULT_CONFIG).then(|| path.to_owned()) }
     }
 
-    /// A whole command, for example `groundcrew redrive --all --config my.toml` of
-    /// `redrive --all`. What in it comes from elsewhere must have gone through [`word`].
+    /// A whole command, for example `groundcrew redrive --all --config my.toml` for `redrive
+    /// --all`. Every part of it that comes from elsewhere must have gone through [`shell_quote`].
     pub fn command(&self, command: &str) -> String {
         match &self.config {
             None => format!("groundcrew {command}"),
@@ -42,21 +42,18 @@ mod tests {
     use rstest::rstest;
 
     #[rstest]
-    #[case::by_default(CommandSuggestions::default(), "groundcrew sweep")]
-    #[case::the_default_one(CommandSuggestions::with_config("groundcrew.toml"), "groundcrew sweep")]
-    #[case::another(
-        CommandSuggestions::with_config("my.toml"),
-        "groundcrew sweep --config my.toml"
-    )]
+    #[case::by_default(CommandFormatter::default(), "groundcrew sweep")]
+    #[case::the_default_one(CommandFormatter::with_config("groundcrew.toml"), "groundcrew sweep")]
+    #[case::another(CommandFormatter::with_config("my.toml"), "groundcrew sweep --config my.toml")]
     #[case::elsewhere(
-        CommandSuggestions::with_config("/etc/groundcrew/groundcrew.toml"),
+        CommandFormatter::with_config("/etc/groundcrew/groundcrew.toml"),
         "groundcrew sweep --config /etc/groundcrew/groundcrew.toml"
     )]
     #[case::with_spaces(
-        CommandSuggestions::with_config("my config.toml"),
+        CommandFormatter::with_config("my config.toml"),
         "groundcrew sweep --config 'my config.toml'"
     )]
-    fn commands_name_the_config(#[case] suggestions: CommandSuggestions, #[case] expected: &str) {
+    fn commands_name_the_config(#[case] suggestions: CommandFormatter, #[case] expected: &str) {
         assert_eq!(suggestions.command("sweep"), expected);
     }
 

@@ -1,8 +1,7 @@
-//! AWS Support cases: what one says, and how it is known as ours.
+//! AWS Support cases: their content, and how groundcrew recognises its own.
 //!
-//! `CreateCase` has no idempotency token, so a case is found again by the last line of its
-//! body, `Ref: groundcrew/<key>`. Nothing else counts: subjects repeat, and people quote
-//! bodies.
+//! `CreateCase` has no idempotency token, so a case is found again by the last line of its body,
+//! `Ref: groundcrew/<key>`. Nothing else is compared: subjects repeat, and people quote bodies.
 
 use crate::notification::NotificationKey;
 
@@ -96,21 +95,21 @@ impl SupportCase {
         Ok(())
     }
 
-    /// The body with the reference line that closes it.
+    /// The body, ending with the reference line.
     pub fn full_body(&self, key: &NotificationKey) -> String {
         format!("{}\n\n{}", self.body.trim_end(), reference_line(key))
     }
 }
 
-/// The line by which a case is known as the one of this notification.
+/// The line that identifies the case of this notification.
 pub fn reference_line(key: &NotificationKey) -> String {
     format!("{REFERENCE}{key}")
 }
 
-/// How each reference line begins.
+/// The beginning of each reference line.
 const REFERENCE: &str = "Ref: groundcrew/";
 
-/// The reference line that closes a case's body, if one does.
+/// The reference line at the end of a case's body, if there is one.
 pub fn find_reference_line(body: &str) -> Option<&str> {
     let last = body.trim_end().lines().next_back()?.trim();
     last.starts_with(REFERENCE).then_some(last)

@@ -1,9 +1,9 @@
-//! Texts from elsewhere, made fit to be shown.
+//! Makes texts from elsewhere safe to display.
 
 use std::borrow::Cow;
 
-/// The text without characters that would forge a line, steer a terminal or turn the order of
-/// what is shown: each is written as its escape.
+/// The text, with characters escaped that would forge a line, control a terminal or change the
+/// direction of the displayed text.
 pub fn printable(text: &str) -> Cow<'_, str> {
     escaped(text, is_unprintable)
 }
@@ -32,10 +32,10 @@ fn is_unprintable(character: char) -> bool {
     character.is_control() || matches!(character, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// A file that is no text.
+/// A file that is not a text.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TextDecodeError {
-    /// Its bytes are not UTF-8 from one on.
+    /// From this byte on it is not UTF-8.
     #[error(
         "it is not UTF-8 text (byte {0}); expected UTF-8, or UTF-16 that begins with a byte order mark"
     )]
@@ -49,10 +49,9 @@ pub enum TextDecodeError {
 }
 
 /// The text of a file. Windows' editors begin UTF-8 with a byte order mark, and PowerShell 5's `>`
-/// writes UTF-16, little-endian and with one: both are read, and the mark is left out.
+/// writes UTF-16, little-endian and with a mark. Both are decoded, and the mark is removed.
 ///
-/// # Errors
-/// When it is neither.
+/// # Errors If it is neither.
 pub fn decode(bytes: &[u8]) -> Result<String, TextDecodeError> {
     let wide = |bytes: &[u8], unit: fn([u8; 2]) -> u16| {
         let (pairs, rest) = bytes.as_chunks::<2>();
@@ -77,7 +76,7 @@ mod tests {
     use super::*;
     use rstest::rstest;
 
-    /// What editors and shells write, and what is read of it.
+    /// What editors and shells write, and the decoded text.
     #[rstest]
     #[case::utf8("a ä\n".as_bytes(), Ok("a ä\n"))]
     #[case::empty(b"", Ok(""))]

@@ -1,5 +1,5 @@
-//! Whether an account needs an update, and why: what Service Catalog and Organizations say of
-//! it, held against what the operator wants. Policies are asked afterwards.
+//! Whether an account needs an update, and why: compares the state in Service Catalog and
+//! Organizations with the config. Policies are evaluated afterwards.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,16 +7,16 @@ use crate::account::AccountState;
 use crate::catalog::{ArtifactId, ProductStatus, ProvisionedProduct, RecordId};
 use crate::decision::Cause;
 
-/// For which causes beyond a newer artifact accounts are updated.
+/// The causes, other than a newer artifact, for which accounts are updated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Causes {
     /// The account is in another OU than after its last successful operation.
     pub moved: bool,
-    /// The landing zone has another version than then.
+    /// The version of the landing zone is not the same as after that operation.
     pub landing_zone: bool,
-    /// The last update of its product failed, and not one of ours.
+    /// The last update of its product failed, and it was not one of groundcrew's.
     pub tainted: bool,
-    /// Its product is in error, and not because of us.
+    /// Its product is in error, and not after an update of groundcrew.
     pub error: bool,
 }
 
@@ -26,11 +26,11 @@ impl Default for Causes {
     }
 }
 
-/// How things stood around an account after its last successful operation, as far as this
-/// host's ledger knows: AWS remembers none of it.
+/// The state in which the last successful operation left an account, as far as the ledger knows.
+/// AWS remembers none of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AppliedState {
-    /// That operation.
+pub struct AccountAppliedState {
+    /// The operation.
     pub record: RecordId,
     /// Id of the OU that the account was directly in; `None`: under the root.
     pub ou: Option<String>,
@@ -38,44 +38,44 @@ pub struct AppliedState {
     pub landing_zone: Option<String>,
 }
 
-/// What is to be done about an account.
+/// Whether an account needs an update.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum UpdateNeed {
-    /// Nothing: it is as it should be.
+    /// None: the account is current.
     Current,
-    /// Nothing, although something could be done.
+    /// None, although the account could be updated.
     Excluded(&'static str),
-    /// Nothing: the account is closed.
+    /// None: the account is closed.
     Closed(AccountState),
-    /// It is to be updated, unless a policy says no.
+    /// It is updated, unless a policy decides otherwise.
     Update(Cause),
 }
 
-/// Why an account is left alone that has just been created.
+/// Why an account is excluded that has just been created.
 const PENDING_ACTIVATION_REASON: &str = "it is not active yet (PENDING_ACTIVATION)";
 
-/// What is known of an account.
+/// The known state of an account.
 #[derive(Clone, Copy, Debug)]
 pub struct ObservedAccount<'a> {
     /// Its provisioned product.
     pub product: &'a ProvisionedProduct,
-    /// How things stood after its last successful operation, if that was noted.
-    pub before: Option<&'a AppliedState>,
-    /// How they stand now; `None` where that is not known.
-    pub now: Option<&'a AppliedState>,
-    /// Whether updates of this host have failed: then it is this host that goes on.
+    /// Its applied state, if one was recorded.
+    pub before: Option<&'a AccountAppliedState>,
+    /// The present state; `None` if it is not known.
+    pub now: Option<&'a AccountAppliedState>,
+    /// Whether updates of groundcrew have failed: then groundcrew continues with the account.
     pub own_failure: bool,
-    /// The account's state in the organization, where that is known.
+    /// The account's state in the organization, if it is known.
     pub state: Option<AccountState>,
 }
 
 impl Causes {
-    /// Whether anything is to be noted after operations.
+    /// Whether applied states are to be recorded after operations.
     pub fn need_applied_state(&self) -> bool {
         self.moved || self.landing_zone
     }
 
-    /// What is to be done about an account whose product should be on `target`.
+    /// Whether an account needs an update, if its product should be on `target`.
     pub fn update_need(&self, target: &ArtifactId, observed: ObservedAccount<'_>) -> UpdateNeed {
         let ObservedAccount { product, before, now, own_failure, state } = observed;
         match state {
@@ -101,7 +101,7 @@ impl Causes {
         if let Some(cause) = failed {
             return UpdateNeed::Update(cause);
         }
-        // Whatever has succeeded since the footing was noted has put things right.
+        // A later success means that the applied state is out of date, and the account is current.
         let (Some(before), Some(now)) = (before, now) else { return UpdateNeed::Current };
         if Some(&before.record) != product.last_successful_record.as_ref() {
             return UpdateNeed::Current;
@@ -122,8 +122,8 @@ mod tests {
     use crate::catalog::ProvisionedProductId;
     use rstest::rstest;
 
-    fn applied_state(record: &str, ou: &str, zone: &str) -> AppliedState {
-        AppliedState {
+    fn applied_state(record: &str, ou: &str, zone: &str) -> AccountAppliedState {
+        AccountAppliedState {
             record: RecordId::new(record),
             ou: Some(ou.to_owned()),
             landing_zone: Some(zone.to_owned()),
@@ -239,7 +239,7 @@ mod tests {
     #[case::put_right_since(ALL, applied_state("rec-0", "ou-b", "3.1"), UpdateNeed::Current)]
     fn what_has_changed_since(
         #[case] causes: Causes,
-        #[case] before: AppliedState,
+        #[case] before: AccountAppliedState,
         #[case] expected: UpdateNeed,
     ) {
         let product = product("pa-2", ProductStatus::Available);
@@ -256,7 +256,7 @@ mod tests {
         assert_eq!(causes.update_need(&ArtifactId::new("pa-2"), unknown), UpdateNeed::Current);
     }
 
-    /// Whatever else is said of it.
+    /// Whatever else is known of it.
     #[rstest]
     #[case::suspended(AccountState::Suspended, true)]
     #[case::pending_closure(AccountState::PendingClosure, true)]

@@ -1,11 +1,11 @@
-//! Configs as users write them: what is accepted, and what they are told otherwise.
+//! Configs as users write them: valid ones, and the problems of invalid ones.
 
 use groundcrew_core::config::{Config, LedgerLocation, PluginSource};
 use groundcrew_core::decision::NamedLanes;
+use groundcrew_core::decision_combiner::Fallback;
 use groundcrew_core::http::{HttpSecret, SecretLocation};
 use groundcrew_core::parameters::ParameterSource;
 use groundcrew_core::pattern::Pattern;
-use groundcrew_core::pipeline::Fallback;
 use groundcrew_core::route::{EventMatch, OncePer, Route};
 use rstest::rstest;
 
@@ -107,7 +107,7 @@ timout = "1s"
 "#;
     insta::assert_snapshot!(problems(text), @r#"
     crew.toml:2: unknown key `max_concurent_operations` in [updates]; did you mean `max_concurrent_operations`?
-    crew.toml:3: `updates.poll_interval` is "30", expected a whole number from 1 to 3600
+    crew.toml:3: `updates.poll_interval` is "30", expected a duration such as "30s", from 1s to 1h, or as many seconds
     crew.toml:4: `updates.operation_timeout` is "soon", expected a duration such as "30s", "60m", "24h" or "14d", at most 366 days
     crew.toml:5: `updates.default` is "update", expected "proceed" or "skip"
     crew.toml:7: unknown table `lane`; did you mean `lanes`?
@@ -320,7 +320,7 @@ fn routes_come_in_their_order_and_before_what_notifiers_listen_to() {
                 notifiers: vec!["slack".into(), "cmdb".into()],
                 once_per: OncePer::Account,
             },
-            // `slack` is named by a route and says nothing itself.
+            // `slack` is named by a route and has no `on` of its own.
             route(&["CreateManagedAccount"], "SUCCEEDED", &["baseline"]),
             route(&["UpdateManagedAccount"], "SUCCEEDED", &["cmdb"]),
         ]
@@ -331,7 +331,7 @@ fn routes_come_in_their_order_and_before_what_notifiers_listen_to() {
     );
 }
 
-/// The pattern of a rule of EventBridge, as its JSON has it, and every update told.
+/// The pattern of a rule of EventBridge, as its JSON has it, and a route with every update.
 #[test]
 fn a_route_of_json_and_one_of_every_event() {
     let text = format!(
@@ -442,13 +442,13 @@ sign = { env = "SIGNING_KEY" }
     assert_eq!(sign.header, "x-groundcrew-signature");
     assert!(other.allow_private);
 
-    // Files are beside the config.
+    // Relative paths start at the config file.
     let within = cmdb.clone().relative_to("/etc/crew".as_ref());
     assert_eq!(within.ca_file, Some("/etc/crew/ca.pem".into()));
     assert_eq!(within.headers[1].1.location, SecretLocation::File("/etc/crew/tenant.txt".into()));
 }
 
-/// Lines of a grant, and what is said about them. What may be a secret is not repeated.
+/// Lines of a grant, and their problem. It does not repeat a text that may be a secret.
 #[rstest]
 #[case::no_url("methods = [\"GET\"]", "4: `url` is missing in [[notifiers.grants.http]]")]
 #[case::no_methods("url = \"https://a\"", "4: `methods` is missing")]
@@ -572,7 +572,8 @@ secrets.sig = { secret = "hook", field = "sig" }
     assert_eq!(grant.secrets().count(), 2);
 }
 
-/// What a setting's URL names and no grant has is found by `check`, not by the first account.
+/// `check` finds a placeholder in a setting's URL that no grant has, before the first account needs
+/// it.
 #[test]
 fn a_placeholder_in_a_setting_that_no_grant_has() {
     let told = problems(

@@ -1,4 +1,4 @@
-//! What events come in, and what is no event. Each is a line of a table.
+//! Envelopes of events, and documents that are not events. Each is a line of a table.
 
 use groundcrew_core::envelope::events;
 use rstest::rstest;
@@ -45,7 +45,7 @@ fn records(records: &[Value]) -> String {
     json!({ "Records": records }).to_string()
 }
 
-/// What people send, and the names of the events in it.
+/// Envelopes, and the names of the events in them.
 #[rstest]
 #[case::bare(CREATED.to_owned(), &["CreateManagedAccount"])]
 #[case::with_a_byte_order_mark(format!("\u{feff}{CREATED}"), &["CreateManagedAccount"])]
@@ -84,7 +84,7 @@ fn cloud_trail_record() -> Value {
 
 const AROUND: &str = "groundcrew expects the EventBridge event around it";
 
-/// What is no event, and how that is said.
+/// Documents that are not events, and the message for each.
 #[rstest]
 #[case::cloud_trail(cloud_trail_record(), &["this is a CloudTrail record; ", AROUND])]
 #[case::records_of_cloud_trail(
@@ -129,7 +129,8 @@ fn what_is_no_event_is_named(#[case] value: Value, #[case] said: &[&str]) {
     said.iter().for_each(|said| assert!(error.contains(said), "{error}"));
 }
 
-/// However deep: what is left over is an event that can't be read, and no end of the program.
+/// However deep the nesting is, the rest becomes an event that can't be parsed, and the program
+/// does not crash.
 #[test]
 fn envelopes_without_end() {
     let deep = (0..10).fold(CREATED.to_owned(), |text, _| sns(&text));

@@ -1,4 +1,4 @@
-//! Events as EventBridge delivers them, from the fixtures, and texts that are none.
+//! Events as EventBridge delivers them, from the fixtures, and texts that are not events.
 
 use groundcrew_core::account::OrganizationalUnit;
 use groundcrew_core::event::{Event, EventError, ManagedAccount, UpdateTrigger};
@@ -128,8 +128,8 @@ fn schedules(#[case] text: &str, #[case] expected: bool) {
     assert_eq!(Event::parse(text).unwrap().is_schedule(), expected);
 }
 
-/// Two events that differ in nothing but what CloudTrail gives each are two; a repeat of one, under
-/// another id of EventBridge's, is the same.
+/// Two events that differ only in the fields that CloudTrail sets are two events. A repeat of one,
+/// under another id of EventBridge's, is the same event.
 #[rstest]
 #[case::call_without_details("aws.controltower", "null", false)]
 #[case::another_service("aws.kms", r#"{"keyId":"k"}"#, false)]

@@ -1,7 +1,7 @@
-//! Every lifecycle event of Control Tower, and what is understood of it: a line each.
+//! Every lifecycle event of Control Tower, and its parsed content: a line each.
 
 use groundcrew_core::event::{Event, ManagedAccount, UpdateTrigger};
-use groundcrew_core::onboarding::{EventPlan, plan_event};
+use groundcrew_core::onboarding::{EventAction, action_for_event};
 use rstest::rstest;
 use serde_json::{Value, json};
 
@@ -13,7 +13,7 @@ macro_rules! fixture {
 
 const ACCOUNT: Option<&str> = Some("321098765432");
 const PROD: Option<&str> = Some("ou-k2m4-3p5q7r9t Prod");
-/// A baseline names its OU by id alone.
+/// A baseline has only the id of its OU.
 const PROD_ID: Option<&str> = Some("ou-k2m4-3p5q7r9t ");
 
 /// Name, state, account and OU.
@@ -51,7 +51,7 @@ fn lifecycle_events(
     assert_eq!(event.account.as_ref().map(|id| id.as_str()), account);
     let named = event.organizational_unit().map(|unit| format!("{} {}", unit.id, unit.name));
     assert_eq!(named.as_deref(), unit);
-    assert!(!event.is_api_call() && plan_event(&event).is_ok());
+    assert!(!event.is_api_call() && action_for_event(&event).is_ok());
 }
 
 /// The same baseline event with its details directly below `serviceEventDetails`.
@@ -88,7 +88,7 @@ const OF_AN_OU: &str = "arn:aws:organizations::210987654321:ou/o-9zq8w7e6r5/ou-k
 const CONTROL_TOWER: &str = "arn:aws:controltower:eu-central-1::baseline/17BSJV3IGJ2QSGA2";
 const UNKNOWN: &str = "arn:aws:controltower:eu-central-1::baseline/ZZZZZZZZZZZZZZZZ";
 
-/// An account lands with whichever baseline, and not with one on anything else.
+/// An account is enrolled by any baseline, but not by a baseline on another kind of target.
 #[rstest]
 #[case::account(OF_AN_ACCOUNT, "SUCCEEDED", CONTROL_TOWER, true)]
 #[case::by_another_baseline(OF_AN_ACCOUNT, "SUCCEEDED", UNKNOWN, true)]
@@ -108,8 +108,8 @@ fn accounts_that_land_by_a_baseline(
     #[case] of: &str,
     #[case] lands: bool,
 ) {
-    match plan_event(&baseline(target, status.into(), of)).unwrap() {
-        EventPlan::Deliver(account) => {
+    match action_for_event(&baseline(target, status.into(), of)).unwrap() {
+        EventAction::Deliver(account) => {
             assert_eq!(
                 (account.id.as_str(), account.created, lands),
                 ("321098765432", false, true)
@@ -144,7 +144,7 @@ fn broken_details(#[case] details: Value, #[case] problem: &str) {
     );
 }
 
-/// A call of the API has the name of the event that it leads to.
+/// An API call has the name of the event that it leads to.
 #[rstest]
 #[case("CreateManagedAccount")]
 #[case("UpdateManagedAccount")]
@@ -162,7 +162,8 @@ fn calls_are_no_lifecycle_events(#[case] name: &str) {
     }
 }
 
-/// With details it is the event itself, whatever it calls itself; without any it is broken.
+/// With details it is a lifecycle event, even if its type is that of a call. An event without
+/// details is invalid.
 #[test]
 fn what_is_called_a_call_and_has_details_is_an_event() {
     let created = fixture!("create-managed-account-succeeded");

@@ -1,4 +1,5 @@
-//! Publishes alerts: each as often as it has to be, whichever hosts want to.
+//! Publishes alerts: each as often as necessary, even if several hosts want to publish the same
+//! one.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -11,9 +12,9 @@ use jiff::Timestamp;
 use crate::retry::retry_until_success;
 use crate::{EngineEvent, Observer};
 
-/// Alerts about the same lasting trouble go out at most this often.
+/// Alerts about the same lasting problem are published at most this often.
 const ALERT_REPEAT: Duration = Duration::from_secs(6 * 60 * 60);
-/// What can't be read for so long is worth an alert.
+/// After so long without a successful read an alert is published.
 const UNREADABLE_ALERT_AFTER: Duration = Duration::from_secs(10 * 60);
 
 /// Publishes the alerts of one host.
@@ -24,17 +25,17 @@ pub(crate) struct Alerter {
     pub(crate) observer: Arc<dyn Observer>,
     /// The name of this host in the ledger.
     pub(crate) host: String,
-    /// Between two looks at what another host is about to tell.
+    /// Between two polls of an alert that another host is publishing.
     pub(crate) poll_interval: Duration,
     pub(crate) recent: Mutex<RecentAlerts>,
 }
 
-/// What this host knows by heart, so that the ledger is not asked each time.
+/// What this host keeps in memory, so that it does not read the ledger each time.
 #[derive(Default)]
 pub(crate) struct RecentAlerts {
-    /// When alerts about each lasting trouble went out last.
+    /// When the last alert about each lasting problem was published.
     alerted: BTreeMap<String, Timestamp>,
-    /// What can't be read, of what is read again and again, and since when.
+    /// Which of the periodic reads fail, and since when.
     unreadable_since: BTreeMap<String, Timestamp>,
 }
 
@@ -44,17 +45,17 @@ impl Alerter {
     }
 
     fn recent(&self) -> MutexGuard<'_, RecentAlerts> {
-        // Every statement leaves it whole.
+        // No statement can leave it half-changed, so a poisoned one is valid.
         self.recent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Forgets what it knows by moments, after the time was set.
+    /// Forgets all timestamps, after the time was set.
     pub(crate) fn forget_timestamps(&self) {
         *self.recent() = RecentAlerts::default();
     }
 
-    /// Tells something once, whichever hosts want to: `tell` does it. Answers `false` when
-    /// another host is about to.
+    /// Runs an action once across all hosts, even if several want to run it. Returns `false` if
+    /// another host is running it.
     pub(crate) async fn run_once_across_hosts<F>(
         &self,
         what: &str,
@@ -68,7 +69,8 @@ impl Alerter {
             AlertClaim::ClaimedByOther => false,
             AlertClaim::Published => true,
             AlertClaim::Acquired => {
-                // For as long as it takes others know that this host is about it.
+                // Renews the claim while the action runs, so that other hosts see that this host is
+                // running it.
                 let stay = async {
                     loop {
                         tokio::time::sleep(ALERT_LEASE / 3).await;
@@ -89,22 +91,22 @@ impl Alerter {
         }
     }
 
-    /// Publishes an alert once, whichever hosts want to, or waits until another host has: that may
-    /// die before it does.
+    /// Publishes an alert once across all hosts. If another host is publishing it, waits until that
+    /// host has: it may die before it does.
     pub(crate) async fn publish_once_or_wait(&self, what: &str, alert: &Alert) {
         while !self.run_once_across_hosts(what, || self.publish(alert)).await {
             tokio::time::sleep(self.poll_interval).await;
         }
     }
 
-    /// Publishes an alert, trying until it is out.
+    /// Publishes an alert, and retries until that succeeds.
     pub(crate) async fn publish(&self, alert: &Alert) {
         tracing::warn!(subject = alert.subject, text = alert.message, "alert");
         retry_until_success("publish an alert", || self.alerts.publish(alert)).await;
         self.observer.observe(self.now(), EngineEvent::Alerted(alert));
     }
 
-    /// Publishes an alert, and answers whether it is out.
+    /// Publishes an alert, and returns whether that succeeded.
     pub(crate) async fn try_publish(&self, alert: &Alert) -> bool {
         tracing::warn!(subject = alert.subject, text = alert.message, "alert");
         match self.alerts.publish(alert).await {
@@ -119,13 +121,13 @@ impl Alerter {
         }
     }
 
-    /// Publishes an alert unless this or another host has published one about the same. Where the
-    /// ledger can't say so, it is published: rather twice than not at all.
+    /// Publishes an alert unless this or another host has published one about the same thing. If
+    /// the ledger can't be read, it is published: twice is better than not at all.
     pub(crate) async fn publish_once(&self, what: &str, alert: &Alert) {
         loop {
             match self.claim_alert(what).await {
                 AlertClaim::Published => return,
-                // The other may die before it does.
+                // The other host may die before it publishes the alert.
                 AlertClaim::ClaimedByOther => tokio::time::sleep(self.poll_interval).await,
                 AlertClaim::Acquired => {
                     self.publish(alert).await;
@@ -135,7 +137,7 @@ impl Alerter {
         }
     }
 
-    /// Whose it is to publish an alert: this host's where the ledger can't say.
+    /// Which host publishes an alert: this one if the ledger can't be read.
     async fn claim_alert(&self, what: &str) -> AlertClaim {
         let claim = self.ledger.claim_alert(what, &self.host, self.now());
         claim.await.unwrap_or_else(|error| {
@@ -152,8 +154,8 @@ impl Alerter {
         }
     }
 
-    /// Publishes an alert about a lasting trouble, unless one went out lately, from this or another
-    /// host. One that does not get out is tried again when the trouble shows next.
+    /// Publishes an alert about a lasting problem, unless this or another host has published one
+    /// lately. An alert that can't be published is retried when the problem shows next.
     pub(crate) async fn publish_rate_limited(&self, trouble: &str, alert: &Alert) {
         let now = self.now();
         let due = {
@@ -180,8 +182,8 @@ impl Alerter {
         }
     }
 
-    /// What is read again and again could, or could not, be read. People hear of it when that
-    /// lasts: `trouble` is what they read first, and `means` what it means to them.
+    /// Records whether a periodic read succeeded. When it has failed for a while, an alert is
+    /// published: `trouble` is its subject, and `means` is what the problem means to operators.
     pub(crate) async fn track_read<T, E: Display>(
         &self,
         read: Result<T, E>,
@@ -206,7 +208,7 @@ impl Alerter {
         None
     }
 
-    /// A queue could, or could not, be read.
+    /// Records whether a queue could be read.
     pub(crate) async fn track_queue_read<T, E: Display>(
         &self,
         queue: &str,
@@ -216,7 +218,8 @@ impl Alerter {
         self.track_read(read, &format!("The {queue} queue can't be read"), means).await
     }
 
-    /// A message that nothing can be done with stays in its queue and comes again and again.
+    /// Publishes an alert about a message that can't be handled and can't be moved to the
+    /// dead-letter queue either: it stays in its queue and is received again and again.
     pub(crate) async fn alert_unmoved(&self, queue: &str, error: &impl Display) {
         tracing::error!(%error, "could not move a message of the {queue} queue to its dead-letter queue");
         let alert = Alert {

@@ -1,9 +1,9 @@
-//! What people are told of messages: as much as an alert carries.
+//! Alerts about messages of queues, and how much of a message an alert carries.
 
 use groundcrew_core::ports::{Alert, UnreadableMessage};
 
-/// The alert about a message of a queue. It has to be out before the message is rejected: until
-/// somebody knows of it, it has to come again.
+/// The alert about a message of a queue that can't be read. It has to be published before the
+/// message is rejected: until then the message has to come again.
 pub fn unreadable_message_alert(queue: &str, message: &UnreadableMessage) -> Alert {
     Alert {
         subject: format!("A message of the {queue} queue can't be read"),
@@ -18,7 +18,8 @@ pub fn unreadable_message_alert(queue: &str, message: &UnreadableMessage) -> Ale
 /// Most of a message that an alert carries, in bytes: SNS takes 256 KiB.
 const MAX_EXCERPT: usize = 200 << 10;
 
-/// Of a message what fits in an alert: one that can't be published would never be seen.
+/// The part of a message that fits into an alert: SNS would reject a larger alert, and no operator
+/// would see it.
 pub(crate) fn excerpt(text: &str) -> &str {
     &text[..text.floor_char_boundary(MAX_EXCERPT)]
 }

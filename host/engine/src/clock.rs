@@ -1,5 +1,6 @@
-//! The time of a host whose machine's clock may jump: a bad answer of a time server, an operator, a
-//! virtual machine that is resumed. Reads the machine's clock and tokio's, which never jumps.
+//! The time of a host whose machine's clock may jump: after a bad answer of a time server, by an
+//! operator, or when a virtual machine is resumed. It reads the machine's clock and tokio's, which
+//! never jumps.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,36 +10,37 @@ use groundcrew_core::ports::Clock;
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
-/// The machine's clock is followed as long as it is no further off than this from what has passed:
-/// it is slewed, and leap seconds are smeared or are not.
+/// The machine's clock is followed as long as it differs by no more than this from the elapsed
+/// time: it may be slewed, and leap seconds may be smeared or not.
 const MAX_DRIFT: SignedDuration = SignedDuration::from_secs(5);
 
-/// A clock that has jumped and shows the same ever since is right after so long. A bad answer of a
-/// time server is mended sooner: NTP clients ask several servers, and again within a minute.
+/// A jump of the machine's clock that has lasted for so long is accepted. A bad answer of a time
+/// server is corrected sooner: NTP clients query several servers, and query them again within a
+/// minute.
 pub const JUMP_ACCEPTED_AFTER: Duration = Duration::from_secs(60);
 
-/// A clock that goes on evenly when the machine's jumps, and is set by it only once it has shown
-/// the new time for [`JUMP_ACCEPTED_AFTER`].
-pub struct SteadyClock {
+/// A clock that runs evenly when the machine's clock jumps. It takes over the new time only once
+/// the machine's clock has shown it for [`JUMP_ACCEPTED_AFTER`].
+pub struct JumpTolerantClock {
     machine: Arc<dyn Clock>,
     state: Mutex<State>,
     adjustments: AtomicU64,
 }
 
 struct State {
-    /// What the machine showed when it was followed last, and when that was.
+    /// The time of the machine's clock when it was last followed, and when that was.
     base: (Timestamp, Instant),
     jump: Option<Jump>,
 }
 
-/// A jump that is waited out.
+/// A jump that is not accepted yet.
 #[derive(Clone, Copy)]
 struct Jump {
     seen: Instant,
     by: SignedDuration,
 }
 
-impl SteadyClock {
+impl JumpTolerantClock {
     /// A clock that shows what the machine shows now.
     pub fn new(machine: Arc<dyn Clock>) -> Self {
         let base = (machine.now(), Instant::now());
@@ -50,12 +52,12 @@ impl SteadyClock {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // Every statement leaves it whole.
+        // No statement can leave it half-changed, so a poisoned one is valid.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Clock for SteadyClock {
+impl Clock for JumpTolerantClock {
     fn now(&self) -> Timestamp {
         let mut state = self.state();
         let (shown, instant) = (self.machine.now(), Instant::now());
@@ -120,11 +122,11 @@ mod tests {
         }
     }
 
-    /// What a clock shows after each step: so many seconds go by, and then the machine is off by
-    /// so many.
+    /// What a clock shows after each step: the first number of seconds passes, and then the
+    /// machine's clock is off by the second.
     async fn shown(steps: &[(u64, i64)]) -> (Vec<i64>, u64) {
         let machine = Arc::new(Machine { began: Instant::now(), off: Mutex::new(0) });
-        let clock = SteadyClock::new(machine.clone());
+        let clock = JumpTolerantClock::new(machine.clone());
         let mut shown = Vec::new();
         for (passes, off) in steps {
             tokio::time::advance(Duration::from_secs(*passes)).await;

@@ -1,4 +1,4 @@
-//! Whether a host does its work, by what it shows: for its health checks.
+//! Whether a host does its work, as its events show: for its health checks.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -9,19 +9,20 @@ use tokio::time::Instant;
 
 use crate::{EngineEvent, Observer};
 
-/// The ledger is read every `poll_interval`, and the answer observed; when nothing is for so many
-/// times as long, and at least [`STUCK_AFTER_AT_LEAST`], the host is stuck.
+/// The ledger is read every `poll_interval`, and the scheduler observes the result. When it
+/// observes nothing for so many times `poll_interval`, and for at least [`STUCK_AFTER_AT_LEAST`],
+/// the host is stuck.
 const STUCK_AFTER_POLLS: u32 = 4;
 const STUCK_AFTER_AT_LEAST: Duration = Duration::from_secs(120);
 
 /// A sweep that is late by so many intervals makes the host unready.
 const UNREADY_AFTER_INTERVALS: u32 = 2;
 
-/// A heartbeat is written once a minute. When none could be for so long, the ledger does not answer,
-/// or refuses: a call that hangs fails only after minutes.
+/// A heartbeat is written once a minute. When none was written for so long, the ledger does not
+/// answer, or refuses the writes: a call that hangs fails only after minutes.
 const UNREADY_AFTER_UNWRITTEN: Duration = Duration::from_secs(90);
 
-/// The health of one host. Its ages are by a clock that nobody sets.
+/// The health of one host. It measures ages with a monotonic clock.
 #[derive(Debug)]
 pub struct Health {
     poll_interval: Duration,
@@ -31,31 +32,31 @@ pub struct Health {
 
 #[derive(Debug, Default)]
 struct HealthState {
-    /// How much the host has observed, and when it last observed something.
+    /// How many observations the host has made, and when the last one was.
     observed: Option<(u64, Instant)>,
-    /// When the last completed sweep began, and when that was first seen here.
+    /// When the last completed sweep began, and when this observer first saw that.
     swept: Option<(Timestamp, Instant)>,
-    /// Why the ledger can't be written, when that was tried last.
+    /// Why the last write to the ledger failed, if it did.
     unwritten: Option<String>,
     /// When the ledger was written last, or the host began.
     written: Option<Instant>,
 }
 
 impl Health {
-    /// Of a host that has not begun, which reads the ledger every `wait` and sweeps the organization
-    /// every `sweep_interval`.
+    /// The health of a host that has not begun, which reads the ledger every `poll_interval` and
+    /// sweeps the organization every `sweep_interval`.
     pub fn new(poll_interval: Duration, sweep_interval: Duration) -> Self {
         let state = HealthState { written: Some(Instant::now()), ..HealthState::default() };
         Self { poll_interval, sweep_interval, state: Mutex::new(state) }
     }
 
     fn state(&self) -> MutexGuard<'_, HealthState> {
-        // Every statement leaves it whole.
+        // No statement can leave it half-changed, so a poisoned one is valid.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What is wrong if the host observes nothing any more: its loop does not come round, or
-    /// comes round and nothing comes of it.
+    /// What is wrong if the host observes nothing any more: its loop hangs, or it runs and no call
+    /// ends.
     pub fn stuck(&self) -> Option<String> {
         let (_, last) = self.state().observed?;
         let silent = last.elapsed();
@@ -87,7 +88,7 @@ impl Health {
         }
     }
 
-    /// Why the ledger is not written, if so.
+    /// Why the ledger is not written, if that is the case.
     fn unwritten(&self) -> Option<String> {
         let state = self.state();
         let silent = state.written.map(|written| written.elapsed()).unwrap_or_default();
@@ -102,7 +103,7 @@ impl Health {
             state.observed = Some((view.observed, now));
         }
         if state.swept.map(|(swept, _)| swept) != view.swept {
-            // A host that begins anew, after its time was set, has swept before.
+            // A host that restarts its scheduler after its time was set has swept before.
             state.swept = view.swept.map(|swept| (swept, now)).or(state.swept);
         }
     }
@@ -135,7 +136,7 @@ mod tests {
         Health::new(Duration::from_secs(30), Duration::from_secs(3600))
     }
 
-    /// The loop comes round, having observed so much; the last sweep began at `swept`.
+    /// A round of the loop after so many observations; the last sweep began at `swept`.
     fn round(health: &Health, observed: u64, swept: Option<Timestamp>) {
         let view = SchedulerView { lanes: vec![], blocked: None, swept, observed };
         health.observe(AT, EngineEvent::Status(&view));
@@ -176,12 +177,12 @@ mod tests {
         let health = health();
         round(&health, 1, None);
         assert_eq!(health.unready().as_deref(), Some("no sweep is complete yet; see the log"));
-        // By a clock that was two days ahead.
+        // The sweep began by a clock that was two days ahead.
         round(&health, 2, Some(AT + Duration::from_secs(2 * 86_400)));
         assert_eq!(health.unready(), None);
         pass(7201).await;
         beat(&health);
-        // The host began anew and has not swept since.
+        // The host has restarted its scheduler and has not swept since.
         round(&health, 3, None);
         let expected = "the last completed sweep is 7201 seconds old; see the log";
         assert_eq!(health.unready().as_deref(), Some(expected));

@@ -1,15 +1,15 @@
-//! What was logged last about something, so that only what changes is logged again.
+//! Remembers the last log line about each thing, so that only a change is logged again.
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// What was said last, by what it was about. Some 100 bytes for each.
+/// A hash of the last line about each thing. Some 100 bytes for each.
 #[derive(Debug, Default)]
 pub(crate) struct LogDedup(Mutex<HashMap<String, u64>>);
 
 impl LogDedup {
-    /// Whether this is not what was said last about it; from now on it is.
+    /// Whether `what` differs from the last line about it. Remembers it as the last line.
     pub(crate) fn is_change(&self, about: String, what: &str) -> bool {
         let mut hasher = DefaultHasher::new();
         what.hash(&mut hasher);
@@ -17,13 +17,13 @@ impl LogDedup {
         self.last_logged().insert(about, digest) != Some(digest)
     }
 
-    /// Nothing holds about it any more: whatever comes next is a change.
+    /// Forgets the last line about it: the next line is a change.
     pub(crate) fn forget(&self, about: &str) {
         self.last_logged().remove(about);
     }
 
     fn last_logged(&self) -> MutexGuard<'_, HashMap<String, u64>> {
-        // Every statement leaves it whole.
+        // No statement can leave it half-changed, so a poisoned one is valid.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

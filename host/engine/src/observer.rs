@@ -1,29 +1,29 @@
-//! What the engine shows of its work, for progress, reports and simulations. Seeing
-//! changes nothing.
+//! The events that the engine emits about its work, for progress, reports and simulations. An
+//! observer changes nothing.
 
 use std::sync::Arc;
 
 use groundcrew_core::account::AccountId;
-use groundcrew_core::pipeline::FinalDecision;
+use groundcrew_core::decision_combiner::FinalDecision;
 use groundcrew_core::ports::{Alert, LedgerError, Slot};
 use groundcrew_core::scheduler::SchedulerView;
 use jiff::Timestamp;
 
 use crate::notifications::{Delivery, EventReport};
 
-/// Something that happened.
+/// An event of the engine.
 #[derive(Clone, Copy, Debug)]
 pub enum EngineEvent<'a> {
     /// A sweep is complete.
     Swept {
-        /// Enrolled accounts that were seen.
+        /// Enrolled accounts that the sweep found.
         accounts: usize,
         /// Of these, on the target.
         current: usize,
         /// To be updated.
         outdated: usize,
     },
-    /// A candidate was decided about.
+    /// The policies decided about a candidate.
     Decided {
         /// The account.
         account: &'a AccountId,
@@ -32,22 +32,22 @@ pub enum EngineEvent<'a> {
     },
     /// An update was started, or one that ran already was adopted.
     Started(&'a Slot),
-    /// An update has ended and this is written down.
+    /// An update has ended, and its end is recorded in the ledger.
     Ended {
         /// Its slot.
         slot: &'a Slot,
-        /// How.
+        /// How it ended.
         ending: UpdateEnding<'a>,
     },
-    /// Something became of a notification.
+    /// A notification was handled: delivered, failed or anything else.
     NotificationHandled(&'a Delivery),
-    /// Something became of an event as a whole.
+    /// An event was handled as a whole.
     EventHandled(&'a EventReport),
-    /// An alert is out.
+    /// An alert was published.
     Alerted(&'a Alert),
-    /// A heartbeat was to be written into the ledger: why it could not be, if so.
+    /// A heartbeat was written into the ledger, or could not be written because of this error.
     HeartbeatWritten(Option<&'a LedgerError>),
-    /// How the work as a whole stands, whenever the loop comes round.
+    /// The state of the scheduler, in each round of the loop.
     Status(&'a SchedulerView),
 }
 
@@ -56,7 +56,7 @@ pub enum EngineEvent<'a> {
 pub enum UpdateEnding<'a> {
     /// The account is on the target.
     Succeeded,
-    /// It failed for this reason and is tried again; it may have cost an attempt.
+    /// It failed for this reason and is retried; it may have counted as a failed attempt.
     Retried(&'a str),
     /// It failed and is in the dead-letter queue for this reason.
     DeadLettered(&'a str),
@@ -73,20 +73,20 @@ impl UpdateEnding<'_> {
     }
 }
 
-/// Whoever wants to see.
+/// A receiver of the engine's events.
 pub trait Observer: Send + Sync {
-    /// Something happened.
+    /// Receives an event.
     fn observe(&self, now: Timestamp, event: EngineEvent<'_>);
 }
 
-/// All of them see it, in their order.
+/// Each observer receives every event, in their order.
 impl Observer for Vec<Arc<dyn Observer>> {
     fn observe(&self, now: Timestamp, event: EngineEvent<'_>) {
         self.iter().for_each(|observer| observer.observe(now, event));
     }
 }
 
-/// Sees nothing.
+/// Ignores every event.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NoopObserver;
 

@@ -1,4 +1,4 @@
-//! How queues are read.
+//! How messages are received from queues.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,19 +12,19 @@ use crate::stop::StopSignal;
 pub(crate) const LONG_POLL: Duration = Duration::from_secs(20);
 /// The same for a tick, where waiting costs.
 pub(crate) const SHORT_POLL: Duration = Duration::from_secs(1);
-/// After a queue could not be read.
+/// The wait after a queue could not be read.
 pub(crate) const QUEUE_RETRY: Duration = Duration::from_secs(10);
-/// Most messages that come at once: SQS gives no more.
+/// The most messages of one receive: SQS returns no more.
 const MAX_BATCH: u16 = 10;
 
-/// Receives as soon as there is room for as many as come at once; `None` when the host is to stop.
+/// Receives as soon as there are permits for a full batch; `None` when the host stops.
 pub(crate) async fn receive_with_permits<T>(
     stop: &StopSignal,
     permits: &Arc<Semaphore>,
     receive: impl Future<Output = T>,
 ) -> Option<(OwnedSemaphorePermit, T)> {
     let permits = Arc::clone(permits).acquire_many_owned(MAX_BATCH.into());
-    // It is never closed.
+    // The semaphore is never closed.
     let permits = stop.unless_stopped(permits).await?.ok()?;
     Some((permits, stop.unless_stopped(receive).await?))
 }

@@ -1,4 +1,4 @@
-//! Calls that must not be lost, and what tasks come back with.
+//! Calls that must not be lost, and the results of tasks.
 
 use std::fmt::Display;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use groundcrew_core::backoff::Backoff;
 use tokio::task::JoinError;
 
-/// Between tries of a call that must succeed.
+/// Between two tries of a call that must succeed.
 pub(crate) const BACKOFF: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(60));
 
 /// Repeats a call until it succeeds. For what must not be lost: the caller's slot stays
@@ -26,12 +26,12 @@ where
     }
 }
 
-/// What a task came back with; `None` of one that was cut off.
+/// The result of a task; `None` if it was cancelled.
 pub(crate) fn task_result<T>(done: Result<T, JoinError>) -> Option<T> {
     match done {
         Ok(done) => Some(done),
-        // A bug of ours. The host would wait for its answer for ever; the ledger lets the next run
-        // resume.
+        // A bug of ours. The host would wait for the task's result for ever; the ledger lets the
+        // next run resume.
         Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
         Err(_cancelled) => None,
     }

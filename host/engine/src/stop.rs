@@ -1,8 +1,8 @@
-//! Whether a host is to stop.
+//! The signal that a host has to stop.
 
 use tokio::sync::watch;
 
-/// Shared by whatever waits for something and is to wait no more once the host stops.
+/// Shared by everything that has to stop waiting once the host stops.
 #[derive(Clone, Debug)]
 pub(crate) struct StopSignal(watch::Sender<bool>);
 
@@ -11,7 +11,7 @@ impl StopSignal {
         Self(watch::Sender::new(false))
     }
 
-    /// From now on nothing waits, or everything does again.
+    /// Ends all waits from now on, or allows them again.
     pub(crate) fn set(&self, stopping: bool) {
         self.0.send_replace(stopping);
     }
@@ -20,13 +20,13 @@ impl StopSignal {
         *self.0.borrow()
     }
 
-    /// Ends when the host is to stop.
+    /// Ends when the host has to stop.
     pub(crate) async fn requested(&self) {
-        // The sender is as old as this.
+        // The sender lives as long as `self`.
         let _ = self.0.subscribe().wait_for(|stopping| *stopping).await;
     }
 
-    /// Waits for something unless the host is to stop meanwhile.
+    /// Waits for something unless the host has to stop meanwhile.
     pub(crate) async fn unless_stopped<T>(&self, waiting: impl Future<Output = T>) -> Option<T> {
         tokio::select! {
             biased;

@@ -1,5 +1,5 @@
-//! The engine against the simulated AWS through the real SDKs: what goes wrong between
-//! two calls, crashes included. In virtual time.
+//! The engine against the simulated AWS through the real SDKs: failures between two calls,
+//! including crashes. In virtual time.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
@@ -10,14 +10,16 @@ use groundcrew_aws::SqsEventQueue;
 use groundcrew_core::account::{AccountId, AccountState, Tags};
 use groundcrew_core::catalog::{ArtifactId, ProductId};
 use groundcrew_core::decision::{Candidate, PolicyDecision};
+use groundcrew_core::decision_combiner::Fallback;
 use groundcrew_core::parameters::ParameterSource;
-use groundcrew_core::pipeline::Fallback;
 use groundcrew_core::ports::{
     Clock, IssuedBy, Ledger, Operator, Policy, PolicyFailure, UpdateProgress,
 };
-use groundcrew_core::scheduler::{CandidateState, LaneRules, SchedulerRules, StartWhen, WhenHeld};
+use groundcrew_core::scheduler::{
+    AccountUpdateState, LaneRules, SchedulerRules, StartWhen, WhenHeld,
+};
 use groundcrew_core::snapshot::SnapshotTarget;
-use groundcrew_core::suggestions::CommandSuggestions;
+use groundcrew_core::suggestions::CommandFormatter;
 use groundcrew_core::update_need::Causes;
 use groundcrew_engine::{
     ConfiguredPolicy, FailureHandling, Host, HostPorts, Ticker, Until, UpdateSettings,
@@ -72,11 +74,11 @@ struct Fixture {
     parameters: ParameterSource,
     causes: Causes,
     reserve: usize,
-    /// What the second lane takes of the first.
+    /// When the second lane starts.
     start_when: StartWhen,
-    /// What the second lane makes of accounts that are held in the first.
+    /// Whether the second lane waits for accounts that are held in the first.
     held: WhenHeld,
-    /// What accounts are to be updated to.
+    /// The version that accounts are updated to.
     target: ArtifactId,
 }
 
@@ -133,7 +135,7 @@ impl Fixture {
         Self::of(snapshot)
     }
 
-    /// The same AWS to hosts that know nothing of these.
+    /// The same AWS for hosts that share no ledger with these.
     fn elsewhere(&self) -> Self {
         Self {
             ledger: Arc::<MemoryLedger>::default(),
@@ -179,7 +181,7 @@ impl Fixture {
                 window: Duration::from_secs(86_400),
                 sweep_interval: Duration::from_secs(6 * 3600),
                 min_sweep_interval: Duration::from_secs(60),
-                suggestions: CommandSuggestions::default(),
+                suggestions: CommandFormatter::default(),
             },
             account_quota: 5,
             reserve: self.reserve,
@@ -197,7 +199,7 @@ impl Fixture {
         self.host().run(Until::QuiescentOr(BEGIN + Duration::from_secs(30 * 86_400))).await;
     }
 
-    /// Of an order that is given now.
+    /// The author and time of an order that is given now.
     fn issued_by(&self) -> IssuedBy {
         let by = Operator::new(None, Some("ada".into()), Some("desk".into()));
         IssuedBy { by, at: self.sim.clock().now() }
@@ -226,8 +228,8 @@ async fn every_account_is_updated_once() {
     assert!(fixture.sim.alerts().is_empty());
 }
 
-/// Accounts as a snapshot may have them: outdated or not, enrolled or not, and on an artifact that
-/// is named, and may be named wrongly, or is not.
+/// Accounts of any snapshot: outdated or not, enrolled or not, and on an artifact whose name is
+/// given, possibly wrongly, or is missing.
 fn any_snapshot() -> impl Strategy<Value = Snapshot> {
     let artifact = || prop::option::of(prop::sample::select(vec!["pa-x", "pa-y", "pa-new"]));
     let account = (any::<bool>(), prop::bool::weighted(0.9), artifact());
@@ -251,8 +253,8 @@ fn any_snapshot() -> impl Strategy<Value = Snapshot> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
 
-    /// A sweep finds exactly the accounts that the snapshot has as outdated and updates them, each
-    /// once and to the version that the others are on; those stay as they are.
+    /// A sweep finds exactly the accounts that are outdated in the snapshot and updates them, each
+    /// once and to the version that the others are on; the others stay as they are.
     #[test]
     fn exactly_what_a_snapshot_has_as_outdated_is_updated(snapshot in any_snapshot()) {
         let enrolled = || snapshot.accounts.iter().filter(|account| account.enrolled);
@@ -283,7 +285,7 @@ proptest! {
     }
 }
 
-/// The answer to the start is lost after it took effect: the same update goes on.
+/// The response to the start is lost after it took effect: the same update continues.
 #[rstest]
 #[case::once(1)]
 #[case::so_often_that_the_host_gives_up_asking(40)]
@@ -298,13 +300,13 @@ async fn a_lost_answer_starts_nothing_twice(#[case] times: usize) {
     assert!(fixture.sim.alerts().is_empty(), "{:?}", fixture.sim.alerts());
 }
 
-/// Every answer to a start is lost, and every repeat is throttled. Whatever runs holds a
-/// slot at every moment: a slot that is freed would let another update start beside it.
+/// Every response to a start is lost, and every repeat is throttled. Each running update holds a
+/// slot at every moment: if its slot were freed, another update could start beside it.
 #[tokio::test(start_paused = true)]
 async fn what_runs_holds_a_slot_however_the_repeats_are_answered() {
     let fixture = Fixture::new(1);
-    // As many as the SDK makes attempts of one call: the first call is all lost answers, the
-    // next all throttling.
+    // As many as the attempts of the SDK for one call: all responses to the first call are lost,
+    // and all attempts of the next are throttled.
     for fault in [Fault::ResponseLost, Fault::Rejected(Rejection::Throttled)] {
         for _ in 0..6 {
             fixture.sim.inject_fault("UpdateProvisionedProduct", fault);
@@ -330,7 +332,7 @@ async fn what_runs_holds_a_slot_however_the_repeats_are_answered() {
     fixture.assert_each_once(1);
 }
 
-/// The host is killed after every so many seconds, wherever it then is, and started again.
+/// The host is killed at a fixed interval, at any await point, and started again.
 #[rstest]
 #[case(7)]
 #[case(61)]
@@ -361,8 +363,8 @@ async fn what_the_quota_leaves_no_room_for_waits_and_costs_nothing() {
     assert!(fixture.sim.alerts().is_empty(), "{:?}", fixture.sim.alerts());
 }
 
-/// Another version is released while the fleet is being updated to the last one: in the end
-/// every account is on the newest, and nothing was lost between the two.
+/// Another version is released while the fleet is being updated to the last one: in the end every
+/// account is on the newest, and no account was lost between the two.
 #[rstest]
 #[case(2)]
 #[case(1000)]
@@ -380,7 +382,8 @@ async fn a_version_released_meanwhile_becomes_the_target(#[case] seconds: u64) {
     assert!(fixture.sim.alerts().is_empty(), "{:?}", fixture.sim.alerts());
 }
 
-/// Somebody else's operation takes longer than any update: it is told once, and waited for.
+/// An operation of another client takes longer than any update: one alert is published, and the
+/// account waits.
 #[tokio::test(start_paused = true)]
 async fn an_account_that_is_busy_for_long_is_told_once() {
     let fixture = Fixture::new(1);
@@ -393,7 +396,7 @@ async fn an_account_that_is_busy_for_long_is_told_once() {
     assert_eq!(alerts[0].subject, format!("Account {account} has been busy for 60 minutes"));
 }
 
-/// Tags decide the lane in the sweep; before the start the policies are asked again.
+/// Tags decide the lane in the sweep; before the start the policies are evaluated again.
 #[tokio::test(start_paused = true)]
 async fn a_decision_that_changes_before_the_start_is_heeded() {
     let mut fixture = Fixture::new(3);
@@ -450,8 +453,8 @@ fn canaries(named: bool, held: WhenHeld) -> (Fixture, Timestamp) {
 }
 
 /// Production waits for canaries that are held, whether the policy that holds them names their lane
-/// or another does; people are told once that this has lasted for a day. A host that knows nothing
-/// yet goes on with that.
+/// or another does; one alert is published when this has lasted for a day. A host that has just
+/// started continues with the same count.
 #[rstest]
 #[tokio::test(start_paused = true)]
 async fn production_waits_for_canaries_that_are_held(#[values(true, false)] named: bool) {
@@ -485,7 +488,7 @@ async fn production_goes_on_without_canaries_where_it_may() {
 }
 
 /// An account that is closed from the beginning, in each state that means that, is not touched, and
-/// costs nobody anything: no attempt, no alert, no lane.
+/// has no effect: no attempt, no alert, no blocked lane.
 #[rstest]
 #[tokio::test(start_paused = true)]
 async fn closed_accounts_are_left_alone(
@@ -508,12 +511,13 @@ async fn closed_accounts_are_left_alone(
     assert_eq!((sweep.closed, sweep.skipped), (1, 0));
 }
 
-/// Nothing beyond a newer artifact: then sweeps ask Organizations only about accounts that are due.
+/// No cause but a newer artifact: then sweeps read only the accounts that are due from
+/// Organizations.
 const NO_CAUSES: Causes =
     Causes { moved: false, landing_zone: false, tainted: false, error: false };
 
-/// Closed after the sweep has found it outdated, and before its turn; opened again, it is due again,
-/// also to the host that has seen it closed.
+/// The account is closed after the sweep has found it outdated, and before its turn. When it is
+/// reopened, it is due again, also for the host that has seen it closed.
 #[rstest]
 #[tokio::test(start_paused = true)]
 async fn an_account_that_is_closed_before_its_turn_is_dropped(
@@ -524,7 +528,7 @@ async fn an_account_that_is_closed_before_its_turn_is_dropped(
     let host = fixture.host();
     let last: AccountId = "200000000004".parse().unwrap();
     let closing = async {
-        // Two at once, ten minutes at least: its turn has not come.
+        // Two at once, each for ten minutes at least: its turn has not come.
         tokio::time::sleep(Duration::from_secs(300)).await;
         assert!(fixture.own().iter().all(|operation| operation.account != last));
         fixture.sim.close_account(&last);
@@ -536,15 +540,15 @@ async fn an_account_that_is_closed_before_its_turn_is_dropped(
 
     tokio::time::sleep(Duration::from_secs(600)).await;
     let sweep = host.dry_run_sweep().await.unwrap().unwrap();
-    assert_eq!(sweep.accounts[&last], CandidateState::Closed);
+    assert_eq!(sweep.accounts[&last], AccountUpdateState::Closed);
     fixture.sim.reopen_account(&last);
     tokio::time::sleep(Duration::from_secs(7 * 3600)).await;
     host.run(Until::QuiescentOr(BEGIN + Duration::from_secs(2 * 86_400))).await;
     fixture.assert_each_once(5);
 }
 
-/// A canary was given up and is closed since: a host that knows nothing yet does not wait for somebody
-/// to redrive it.
+/// A canary was dead-lettered and has been closed since: a host that has just started does not wait
+/// for a redrive of it.
 #[rstest]
 #[tokio::test(start_paused = true)]
 async fn an_account_that_was_given_up_and_is_closed_stops_nobody(
@@ -568,8 +572,8 @@ async fn an_account_that_was_given_up_and_is_closed_stops_nobody(
     assert_eq!(fixture.own().len(), 3, "{:?}", fixture.own());
 }
 
-/// Closed while its update runs, which fails: it is not tried again, and with `succeeded` the next
-/// lane does not stop because of it.
+/// The account is closed while its update runs, and the update fails: it is not retried, and with
+/// `succeeded` it does not block the next lane.
 #[tokio::test(start_paused = true)]
 async fn an_account_that_is_closed_while_it_is_updated_stops_nobody() {
     let mut snapshot = random_fleet(3, 50, 1);
@@ -620,7 +624,7 @@ async fn a_policy_that_fails_never_stops_the_run(
     }
 }
 
-/// Reading the tags is denied: the policy sees why, and whatever it says holds.
+/// Reading the tags is denied: the policy gets the error, and its decision counts.
 #[tokio::test(start_paused = true)]
 async fn unreadable_tags_reach_the_policy_as_such() {
     let mut snapshot = random_fleet(2, 100, 1);
@@ -656,8 +660,8 @@ async fn a_message_that_cannot_be_read_is_kept_and_told() {
     assert_eq!(fixture.sim.alerts().len(), 1);
 }
 
-/// Others use three of the five operations, and each lane takes four at once: those that look at the
-/// same time don't find the same operation free, so that AWS never has to refuse one.
+/// Other clients use three of the five operations, and each lane takes four at once: concurrent
+/// starts don't take the same free operation, so that AWS never has to refuse one.
 #[rstest]
 #[case::of_one_host(&["host"])]
 #[case::of_two_hosts(&["host", "other"])]
@@ -676,8 +680,8 @@ async fn starts_at_once_take_what_the_quota_leaves(#[case] hosts: &[&str]) {
     assert!(fixture.sim.max_concurrent().total <= 5);
 }
 
-/// The quota of five is shared: three that are reserved are left free, however long others take,
-/// and although two could be started at once.
+/// The quota of five is shared: the three reserved operations stay free, however long other clients
+/// take, and although two could be started at once.
 #[rstest]
 #[case::nobody_else(0, 2)]
 #[case::one(1, 2)]
@@ -699,8 +703,8 @@ async fn what_is_reserved_for_others_is_left_free(#[case] others: usize, #[case]
     }
 }
 
-/// Dead letter and alert come first, however long they take: a host that is killed before them
-/// leaves the slot, and with it the end that the next one sees.
+/// The dead letter and the alert come first, however long they take: a host that is killed before
+/// them leaves the slot, so that the next host finds the end of the update.
 #[rstest]
 #[case::the_alert("Publish")]
 #[case::the_dead_letter("SendMessage")]
@@ -730,7 +734,7 @@ async fn what_is_given_up_holds_its_slot_until_it_is_told(#[case] refused: &str)
     assert_eq!(fixture.ledger.slots().await, Ok(vec![]));
 }
 
-/// A start that AWS certainly refused leaves its slot to others while it waits.
+/// A start that AWS certainly refused frees its slot for others while it waits.
 #[tokio::test(start_paused = true)]
 async fn a_refused_start_holds_no_slot() {
     let fixture = Fixture::new(1);
@@ -744,8 +748,8 @@ async fn a_refused_start_holds_no_slot() {
     fixture.assert_each_once(1);
 }
 
-/// The host is killed when it has taken a slot and before AWS hears of the update. The account's
-/// last update was towards the same target, and failed: it is not taken for the one that never was.
+/// The host is killed after it has taken a slot and before it calls AWS. The account's last update
+/// was to the same target, and failed: it is not mistaken for the update that never started.
 #[tokio::test(start_paused = true)]
 async fn an_update_that_never_began_is_begun_by_the_next_host() {
     let fixture = Fixture::failing(2);
@@ -764,12 +768,12 @@ async fn an_update_that_never_began_is_begun_by_the_next_host() {
     }
     assert_eq!(fixture.own().len(), 1);
     fixture.run().await;
-    // Two have failed, of the three that may.
+    // Two of three attempts have failed.
     assert_eq!((fixture.own().len(), fixture.sim.current_accounts().len()), (3, 1));
     assert!(fixture.sim.alerts().is_empty(), "{:?}", fixture.sim.alerts());
 }
 
-/// Although products that others have tainted are left alone.
+/// This holds although products that others have tainted are excluded.
 #[tokio::test(start_paused = true)]
 async fn what_is_redriven_is_tried_again_and_told_again() {
     let mut fixture = Fixture::failing(6);
@@ -789,7 +793,7 @@ async fn what_is_redriven_is_tried_again_and_told_again() {
     assert_eq!(fixture.sim.alerts().len(), 2);
 }
 
-/// Whichever host reads them first, one that died meanwhile aside.
+/// The first host that reads them logs them, unless it dies meanwhile.
 #[tokio::test(start_paused = true)]
 async fn orders_are_taken_in() {
     let fixture = Fixture::new(1);
@@ -804,8 +808,8 @@ async fn orders_are_taken_in() {
     assert_eq!(fixture.ledger.orders().await.unwrap().last_logged, 3);
 }
 
-/// Somebody else has begun an update. Towards the target it is tracked, and holds a slot; another
-/// one is waited for.
+/// Another client has begun an update. An update to the target is tracked, and holds a slot; for
+/// any other the account waits.
 #[rstest]
 #[case::towards_the_target(false)]
 #[case::towards_another_version(true)]
@@ -832,8 +836,8 @@ async fn an_update_of_somebody_else_is_adopted_towards_the_target(#[case] releas
     assert!(fixture.sim.alerts().is_empty());
 }
 
-/// A standstill that lasts is told, and told again after six hours; it is not when it is over
-/// after five minutes.
+/// A lasting standstill causes an alert, and another one after six hours. A standstill of five
+/// minutes causes none.
 #[rstest]
 #[case::the_ledger("The ledger can't be read", "KMS key disabled", 5, 0)]
 #[case::the_ledger_for_long("The ledger can't be read", "KMS key disabled", 60, 1)]
@@ -859,7 +863,7 @@ async fn what_can_not_be_read_for_long_is_told(
     assert!(alerts.iter().all(|alert| alert.message.contains(error)), "{alerts:?}");
 }
 
-/// So it is by ticks, between which the host remembers since when.
+/// The same by ticks: the host keeps between ticks since when the ledger can't be read.
 #[tokio::test(start_paused = true)]
 async fn a_ledger_that_ticks_can_not_read_is_told_once() {
     let mut fixture = Fixture::new(1);
@@ -873,8 +877,8 @@ async fn a_ledger_that_ticks_can_not_read_is_told_once() {
     assert_eq!(subjects, ["The ledger can't be read"]);
 }
 
-/// A host is killed while updates run, and they end before another one comes: what is left to do is
-/// counted as it is, from the first sweep on.
+/// A host is killed while updates run, and they end before another one comes: the work that is left
+/// is counted correctly from the first sweep on.
 #[tokio::test(start_paused = true)]
 async fn what_ended_without_a_host_is_counted_once() {
     let fixture = Fixture::new(20);
@@ -888,7 +892,7 @@ async fn what_ended_without_a_host_is_counted_once() {
     let until = Until::QuiescentOr(BEGIN + Duration::from_secs(30 * 86_400));
     for life in 0..4 {
         let host = host(&format!("host-{life}"));
-        // Killed with its hands full.
+        // Killed while updates run.
         let _ = tokio::time::timeout(Duration::from_secs(600), host.run(until)).await;
         tokio::time::sleep(Duration::from_secs(7200)).await;
     }
@@ -905,7 +909,7 @@ async fn what_ended_without_a_host_is_counted_once() {
             if ledger.lanes().await.unwrap() != before {
                 continue;
             }
-            // Those that have ended and are not settled count as left.
+            // Updates that have ended without a completion count as left.
             let current = fixture.sim.current_accounts();
             let unsettled = slots.iter().filter(|slot| current.contains(&slot.account)).count();
             let Some(sweep) = records else { continue };

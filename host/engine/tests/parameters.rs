@@ -1,5 +1,6 @@
-//! The parameters of updates against the simulated AWS through the real SDKs, in virtual time:
-//! what is rebuilt equals what was, and what can't be told starts nothing.
+//! The parameters of updates against the simulated AWS through the real SDKs, in virtual time: the
+//! rebuilt parameters equal the previous ones, and an update with an unknown parameter is not
+//! started.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -9,14 +10,14 @@ use async_trait::async_trait;
 use groundcrew_core::account::AccountId;
 use groundcrew_core::aws_error::AwsError;
 use groundcrew_core::catalog::{ProductId, ProvisionedProductId};
+use groundcrew_core::decision_combiner::Fallback;
 use groundcrew_core::parameters::{PARAMETER_KEYS, ParameterSource};
-use groundcrew_core::pipeline::Fallback;
 use groundcrew_core::ports::{
     DeadLetter, Ledger, QueuedUpdate, ReceivedMessage, RemovedDeadLetters, UnreadableMessage,
     UpdateQueue,
 };
 use groundcrew_core::scheduler::{LaneRules, SchedulerRules};
-use groundcrew_core::suggestions::CommandSuggestions;
+use groundcrew_core::suggestions::CommandFormatter;
 use groundcrew_core::update_need::Causes;
 use groundcrew_engine::{Host, HostPorts, Until, UpdateSettings};
 use groundcrew_ledger::MemoryLedger;
@@ -38,11 +39,12 @@ struct Fixture {
     ledger: Arc<MemoryLedger>,
     accounts: Vec<AccountId>,
     parameters: ParameterSource,
-    /// Hints for the first account name the provisioned product of the second.
+    /// Queued updates of the first account name the provisioned product of the second.
     misdirected: bool,
 }
 
-/// An updates queue in which hints for an account name another's provisioned product.
+/// An updates queue in which the queued updates of an account name the provisioned product of
+/// another.
 struct Misdirecting {
     queue: Arc<dyn UpdateQueue>,
     account: AccountId,
@@ -107,7 +109,7 @@ impl Fixture {
         let mut snapshot = random_fleet(accounts, 50, 1);
         for (account, unit) in snapshot.accounts.iter_mut().zip(UNITS.iter().cycle()) {
             account.ou = unit.iter().map(|name| (*name).to_owned()).collect();
-            // Those of the OU that it had.
+            // The parameters of its previous OU.
             account.ou_ids.clear();
         }
         let accounts = snapshot.accounts.iter().map(|one| one.id.parse().unwrap()).collect();
@@ -146,7 +148,7 @@ impl Fixture {
                     window: DAY,
                     sweep_interval: Duration::from_secs(6 * 3600),
                     min_sweep_interval: Duration::from_secs(60),
-                    suggestions: CommandSuggestions::default(),
+                    suggestions: CommandFormatter::default(),
                 },
                 account_quota: 5,
                 reserve: 0,
@@ -168,14 +170,14 @@ impl Fixture {
         operations
     }
 
-    /// The only update of an account gave the OU.
+    /// The OU in the parameters of an account's only update.
     fn unit_of(&self, account: &AccountId) -> String {
         let [update] = &self.updates_of(account)[..] else { panic!("one update") };
         update.parameters["ManagedOrganizationalUnit"].clone()
     }
 
-    /// The first account was given up without being started, for reasons that name all of
-    /// these; the others were updated, and nobody was created.
+    /// The first account was dead-lettered without a start, and the reason contains all of these
+    /// texts. The others were updated, and no user was created.
     async fn assert_given_up(&self, reasons: &[&str]) {
         let given_up = &self.accounts[0];
         assert!(self.updates_of(given_up).is_empty());
@@ -198,7 +200,8 @@ impl Fixture {
     }
 }
 
-/// For nested and for top-level OUs all six are what they were, so that nobody is created.
+/// For nested and for top-level OUs all six parameters are the previous ones, so that no user is
+/// created.
 #[tokio::test(start_paused = true)]
 async fn what_is_rebuilt_equals_what_was() {
     let fixture = Fixture::new(4);
@@ -219,8 +222,8 @@ async fn what_is_rebuilt_equals_what_was() {
     assert!(fixture.sim.alerts().is_empty(), "{:?}", fixture.sim.alerts());
 }
 
-/// A provisioned product of another account would get this one's parameters, or a second update:
-/// nothing is started by such a hint, and it costs nobody an attempt.
+/// The provisioned product of another account would get the parameters of this one, or a second
+/// update: such a queued update starts nothing, and counts as no attempt.
 #[rstest]
 #[case(ParameterSource::Rebuild)]
 #[case(ParameterSource::Previous)]
@@ -236,7 +239,8 @@ async fn a_hint_that_names_anothers_provisioned_product(#[case] parameters: Para
     assert!(fixture.sim.alerts().is_empty(), "{:?}", fixture.sim.alerts());
 }
 
-/// Moved after the last update: the OU of today is given, or kept as it was then.
+/// The account was moved after the last update: the update passes the present OU, or keeps the
+/// previous one.
 #[rstest]
 #[case::top_level(ParameterSource::Rebuild, &["Sandbox"], "Sandbox")]
 #[case::nested(ParameterSource::Rebuild, &["Infrastructure", "Network"], "Network (ou-")]
@@ -306,7 +310,8 @@ async fn what_cannot_be_told_starts_nothing(
     fixture.assert_given_up(reasons).await;
 }
 
-/// Throttled for longer than the SDK tries: the account waits, which costs it nothing.
+/// Reads are throttled for longer than the SDK retries: the account waits, which counts as no
+/// attempt.
 #[rstest]
 #[case("DescribeRecord")]
 #[case("ListInstances")]
@@ -326,7 +331,8 @@ async fn throttled_reads_are_tried_again(#[case] operation: &str) {
     assert!(fixture.sim.alerts().is_empty(), "{:?}", fixture.sim.alerts());
 }
 
-/// What concerns every account blames none of them: starts wait, and it is told once.
+/// An error that concerns every account counts for none of them: starts wait, and one alert is
+/// published.
 #[rstest]
 #[case::denied(|sim: &SimAws| sim.deny("GetUserId"), "not authorized to perform: identitystore:GetUserId")]
 #[case::elsewhere(|sim: &SimAws| sim.set_identity_center(false), "account_factory.identity_center_region")]
@@ -342,12 +348,12 @@ async fn without_identity_center_nothing_starts(
     assert!(fixture.sim.messages(&fixture.sim.updates_dlq_url()).is_empty());
     let alerts = fixture.sim.alerts();
     assert!(alerts.iter().all(|alert| alert.subject == "Updates can't be started"), "{alerts:?}");
-    // A day, and every six hours.
+    // Within a day, one every six hours.
     assert!((1..=4).contains(&alerts.len()), "{alerts:?}");
     assert!(alerts[0].message.contains(told), "{alerts:?}");
 }
 
-/// A start that never got through is made again from what is true by then.
+/// A start that never reached AWS is repeated with the data of that time.
 #[tokio::test(start_paused = true)]
 async fn a_start_is_not_made_up_for_without_its_parameters() {
     let fixture = Fixture::new(1);

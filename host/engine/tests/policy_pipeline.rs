@@ -1,4 +1,4 @@
-//! How policies are asked one after the other, and what a monitored one changes: nothing.
+//! Policies are evaluated one after the other, and a monitored one changes nothing.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,14 +7,14 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use async_trait::async_trait;
 use groundcrew_core::account::{Account, Tags};
 use groundcrew_core::decision::{Action, Candidate, Cause, PolicyDecision};
+use groundcrew_core::decision_combiner::{DecisionOutcome, Fallback, FinalDecision};
 use groundcrew_core::lane::LaneNames;
-use groundcrew_core::pipeline::{DecisionOutcome, Fallback, FinalDecision};
 use groundcrew_core::ports::{Policy, PolicyFailure};
 use groundcrew_engine::{ConfiguredPolicy, FailureHandling, PolicyPipeline};
 use jiff::Timestamp;
 use rstest::rstest;
 
-/// Says always the same, and counts how often it was asked.
+/// Returns the same result each time, and counts its evaluations.
 struct FixedPolicy(Result<PolicyDecision, PolicyFailure>, AtomicU32);
 
 #[async_trait]
@@ -29,7 +29,7 @@ fn lanes(names: &[&str]) -> LaneNames {
     names.iter().map(|name| (*name).to_owned()).collect()
 }
 
-/// `name says` or, for a monitored one, `name? says`.
+/// Parses `name says` or, for a monitored one, `name? says`.
 fn policy(text: &str) -> (ConfiguredPolicy, Arc<FixedPolicy>) {
     let (name, says) = text.split_once(' ').unwrap();
     let says = match says.split_once(' ').unwrap_or((says, "")) {

@@ -1,6 +1,6 @@
-//! Reading an organization for a snapshot, from the simulated AWS through the real SDKs, in
-//! virtual time: how many calls it takes, whether the tag index is believed, and that an
-//! interrupted reading goes on where it stopped.
+//! Reads an organization for a snapshot, from the simulated AWS through the real SDKs, in virtual
+//! time: the number of calls, whether the tag index is used, and that an interrupted reading
+//! continues where it stopped.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -14,9 +14,9 @@ use groundcrew_core::catalog::{
     AccountFactory, LaunchPathId, ProductId, ProvisionedProduct, ProvisionedProductId, Record,
     RecordId, UpdateRequest,
 };
-use groundcrew_core::partial_snapshot::{PartialSnapshot, SnapshotSource, TagSource};
 use groundcrew_core::ports::{AccountDirectory, Catalog, Clock, Page, TagIndex};
 use groundcrew_core::snapshot::Snapshot;
+use groundcrew_core::unfinished_snapshot::{SnapshotSource, TagSource, UnfinishedSnapshot};
 use groundcrew_engine::snapshot::{SnapshotPorts, SnapshotReader};
 use groundcrew_sim::{
     Fault, FaultLevel, Rejection, SimAws, SimOptions, TagIndexState, random_fleet,
@@ -38,7 +38,7 @@ const READS: [&str; 5] = [
     "SearchProvisionedProducts",
 ];
 
-/// A simulated AWS, and what is true of it.
+/// A simulated AWS, and its true tags.
 struct Fixture {
     sim: SimAws,
     clients: Clients,
@@ -81,26 +81,26 @@ impl Fixture {
         self.ports().catalog.account_factory().await.unwrap()
     }
 
-    async fn begin(&self) -> PartialSnapshot {
+    async fn begin(&self) -> UnfinishedSnapshot {
         let source = SnapshotSource {
             region: self.sim.region().into(),
             product: self.factory().await.product,
         };
-        PartialSnapshot::new(source, self.sim.clock().now())
+        UnfinishedSnapshot::new(source, self.sim.clock().now())
     }
 
-    /// Reads it all.
-    async fn read(&self) -> PartialSnapshot {
+    /// Reads the whole organization.
+    async fn read(&self) -> UnfinishedSnapshot {
         let reader = SnapshotReader::new(self.ports(), self.begin().await);
         reader.read().await.unwrap();
-        let partial_snapshot = reader.partial_snapshot();
-        partial_snapshot.clone()
+        let unfinished_snapshot = reader.unfinished_snapshot();
+        unfinished_snapshot.clone()
     }
 
-    /// The reading says what is true.
-    async fn assert_true(&self, partial_snapshot: &PartialSnapshot) {
+    /// The reading has the true data.
+    async fn assert_true(&self, unfinished_snapshot: &UnfinishedSnapshot) {
         let factory = self.factory().await;
-        let snapshot = partial_snapshot.snapshot(&factory, self.sim.product_name(), BEGIN);
+        let snapshot = unfinished_snapshot.snapshot(&factory, self.sim.product_name(), BEGIN);
         assert_eq!(snapshot.accounts.len(), self.truth.accounts.len());
         for (read, truth) in snapshot.accounts.iter().zip(&self.truth.accounts) {
             assert_eq!((&read.id, &read.name, &read.email), (&truth.id, &truth.name, &truth.email));
@@ -117,8 +117,8 @@ impl Fixture {
     }
 }
 
-fn why(partial_snapshot: &PartialSnapshot) -> &str {
-    match &partial_snapshot.tag_source {
+fn why(unfinished_snapshot: &UnfinishedSnapshot) -> &str {
+    match &unfinished_snapshot.tag_source {
         Some(TagSource::OneByOne { why }) => why,
         other => panic!("{other:?}"),
     }
@@ -127,11 +127,11 @@ fn why(partial_snapshot: &PartialSnapshot) -> &str {
 #[tokio::test(start_paused = true)]
 async fn ten_thousand_accounts_take_few_calls() {
     let fixture = Fixture::of(10_000);
-    let partial_snapshot = fixture.read().await;
-    assert_eq!(partial_snapshot.tag_source, Some(TagSource::Batch { agreed: 20 }));
+    let unfinished_snapshot = fixture.read().await;
+    assert_eq!(unfinished_snapshot.tag_source, Some(TagSource::Batch { agreed: 20 }));
     let calls = fixture.sim.calls();
-    // As docs/snapshot.md has it. Twenty accounts are the most that ListAccounts gives. The
-    // simulated AWS answers every eighth page empty, which the real one may do, too.
+    // The numbers of docs/snapshot.md. ListAccounts returns twenty accounts at most. The simulated
+    // AWS returns every eighth page empty, which the real one may do, too.
     let documented = [
         ("DescribeOrganizationalUnit", 7),
         ("DescribeProductAsAdmin", 1),
@@ -143,7 +143,7 @@ async fn ten_thousand_accounts_take_few_calls() {
     ];
     assert_eq!(calls, documented.map(|(name, count)| (name.to_owned(), count)).into());
     assert_eq!(fixture.clients.call_counter.by_operation(), calls);
-    fixture.assert_true(&partial_snapshot).await;
+    fixture.assert_true(&unfinished_snapshot).await;
 }
 
 #[rstest]
@@ -163,32 +163,32 @@ async fn an_index_that_is_of_no_use_is_done_without(
         None => fixture.sim.deny("GetResources"),
     }
     let begun = Instant::now();
-    let partial_snapshot = fixture.read().await;
+    let unfinished_snapshot = fixture.read().await;
     let took = begun.elapsed().as_secs();
-    assert!(why(&partial_snapshot).contains(told), "{}", why(&partial_snapshot));
+    assert!(why(&unfinished_snapshot).contains(told), "{}", why(&unfinished_snapshot));
     // Ten a second, each account once.
     assert!((59..=75).contains(&took), "{took} s");
     assert_eq!(fixture.sim.calls()["ListTagsForResource"], ACCOUNTS as u64);
-    fixture.assert_true(&partial_snapshot).await;
+    fixture.assert_true(&unfinished_snapshot).await;
 }
 
-/// An index that can't be checked is not believed.
+/// An index that can't be checked is not used.
 #[tokio::test(start_paused = true)]
 async fn without_a_single_answer_nothing_is_believed() {
     let fixture = Fixture::of(50);
     fixture.sim.deny("ListTagsForResource");
-    let partial_snapshot = fixture.read().await;
+    let unfinished_snapshot = fixture.read().await;
     assert!(
-        why(&partial_snapshot).starts_with("the tag index could not be checked"),
+        why(&unfinished_snapshot).starts_with("the tag index could not be checked"),
         "{}",
-        why(&partial_snapshot)
+        why(&unfinished_snapshot)
     );
-    let snapshot = partial_snapshot.snapshot(&fixture.factory().await, "", BEGIN);
+    let snapshot = unfinished_snapshot.snapshot(&fixture.factory().await, "", BEGIN);
     for account in snapshot.accounts {
         assert_eq!(account.tags, None);
         assert!(account.tags_error.unwrap().contains("AccessDeniedException"));
     }
-    // Those that the check asked in vain are not asked again.
+    // The accounts that the check could not read are not read again.
     assert_eq!(fixture.sim.calls()["ListTagsForResource"], 50);
 }
 
@@ -203,8 +203,8 @@ async fn tags_of_some_are_denied() {
     fixture.assert_true(&fixture.read().await).await;
 }
 
-/// Where all accounts that the index doesn't list deny their tags, these are asked, and unknown; of
-/// all others the index tells.
+/// If all accounts that the index doesn't list deny their tags, only these are read, and their tags
+/// stay unknown; the tags of all others come from the index.
 #[rstest]
 #[case::one(1)]
 #[case::more_than_are_asked_at_once(15)]
@@ -215,10 +215,10 @@ async fn accounts_that_deny_their_tags_are_asked_alone(#[case] denied: usize) {
         account.tags = None;
     }
     let fixture = Fixture::new(truth, FaultLevel::None);
-    let partial_snapshot = fixture.read().await;
-    assert_eq!(partial_snapshot.tag_source, Some(TagSource::Batch { agreed: 10 }));
+    let unfinished_snapshot = fixture.read().await;
+    assert_eq!(unfinished_snapshot.tag_source, Some(TagSource::Batch { agreed: 10 }));
     assert_eq!(fixture.sim.calls()["ListTagsForResource"], 10 + denied as u64);
-    let snapshot = partial_snapshot.snapshot(&fixture.factory().await, "", BEGIN);
+    let snapshot = unfinished_snapshot.snapshot(&fixture.factory().await, "", BEGIN);
     for (read, truth) in snapshot.accounts.iter().zip(&fixture.truth.accounts) {
         assert_eq!(read.tags, truth.tags, "{}", read.id);
         assert_eq!(read.tags_error.is_some(), truth.tags.is_none());
@@ -247,13 +247,13 @@ async fn throttled_for_minutes() {
         });
     }
     reader.read().await.unwrap();
-    let partial_snapshot = reader.partial_snapshot().clone();
+    let unfinished_snapshot = reader.unfinished_snapshot().clone();
     assert!(
-        matches!(partial_snapshot.tag_source, Some(TagSource::Batch { .. })),
+        matches!(unfinished_snapshot.tag_source, Some(TagSource::Batch { .. })),
         "{:?}",
-        partial_snapshot.tag_source
+        unfinished_snapshot.tag_source
     );
-    fixture.assert_true(&partial_snapshot).await;
+    fixture.assert_true(&unfinished_snapshot).await;
 }
 
 #[rstest]
@@ -267,7 +267,7 @@ async fn what_may_not_be_listed_is_told(#[case] operation: &'static str) {
     assert_eq!(reader.read().await.unwrap_err().operation, operation);
 }
 
-/// Lets a number of calls pass and hangs at the next. Notes what was answered.
+/// Lets a number of calls pass and hangs at the next. Records the calls that were answered.
 #[derive(Default)]
 struct Gate {
     left: Mutex<usize>,
@@ -371,8 +371,8 @@ impl Catalog for Gated {
     }
 }
 
-/// Cut off at every call in turn, and gone on with from what was written down: everything is
-/// asked once.
+/// The reading is cancelled at every call in turn, and continued from the partial snapshot: every
+/// call is made once.
 #[rstest]
 #[case::in_batch(1, false)]
 #[case::one_by_one(1, true)]
@@ -386,7 +386,7 @@ async fn nothing_is_asked_twice(#[case] at_a_time: usize, #[case] denied: bool) 
     let gate = Arc::new(Gate::default());
     let mut written = serde_json::to_string(&fixture.begin().await).unwrap();
     let mut runs = 0;
-    let partial_snapshot = loop {
+    let unfinished_snapshot = loop {
         runs += 1;
         let gated = Arc::new(Gated { gate: gate.clone(), ports: fixture.ports() });
         let ports =
@@ -395,33 +395,33 @@ async fn nothing_is_asked_twice(#[case] at_a_time: usize, #[case] denied: bool) 
         let reader = SnapshotReader::new(ports, serde_json::from_str(&written).unwrap());
         let done = tokio::select! {
             read = reader.read() => { read.unwrap(); true }
-            // What passed the gate is answered before it is cut off.
+            // Calls that passed the gate are answered before the reading is cancelled.
             () = async { gate.closed.notified().await; tokio::time::sleep(Duration::from_secs(5)).await } => false,
         };
-        written = serde_json::to_string(&*reader.partial_snapshot()).unwrap();
+        written = serde_json::to_string(&*reader.unfinished_snapshot()).unwrap();
         if done {
-            break reader.partial_snapshot().clone();
+            break reader.unfinished_snapshot().clone();
         }
     };
     let answered = gate.answered.lock().unwrap().clone();
     assert!(runs >= answered.len() / at_a_time, "{runs} runs");
     let once: BTreeSet<&String> = answered.iter().collect();
     assert_eq!(once.len(), answered.len(), "{answered:?}");
-    fixture.assert_true(&partial_snapshot).await;
+    fixture.assert_true(&unfinished_snapshot).await;
 }
 
-/// A token that AWS does not take any more costs that listing alone.
+/// A token that AWS rejects restarts that listing only.
 #[tokio::test(start_paused = true)]
 async fn a_listing_whose_token_is_no_longer_good_begins_anew() {
     let fixture = Fixture::of(900);
     let reader = SnapshotReader::new(fixture.ports(), fixture.begin().await);
     let cut = tokio::time::timeout(Duration::from_millis(700), reader.read()).await;
     assert!(cut.is_err());
-    let written = serde_json::to_string(&*reader.partial_snapshot()).unwrap();
+    let written = serde_json::to_string(&*reader.unfinished_snapshot()).unwrap();
     assert!(written.contains("\"page\":\"page-"), "{written}");
-    let partial_snapshot = serde_json::from_str(&written.replace("\"page-", "\"gone-")).unwrap();
-    let reader = SnapshotReader::new(fixture.ports(), partial_snapshot);
+    let unfinished_snapshot = serde_json::from_str(&written.replace("\"page-", "\"gone-")).unwrap();
+    let reader = SnapshotReader::new(fixture.ports(), unfinished_snapshot);
     reader.read().await.unwrap();
-    let partial_snapshot = reader.partial_snapshot().clone();
-    fixture.assert_true(&partial_snapshot).await;
+    let unfinished_snapshot = reader.unfinished_snapshot().clone();
+    fixture.assert_true(&unfinished_snapshot).await;
 }

@@ -1,4 +1,4 @@
-//! What the ledger adds to one notification: it is claimed, and what became of it is written down.
+//! The time that the ledger adds to one notification: the claim and the completion.
 //!
 //! `cargo bench -p groundcrew-ledger --bench notification`
 

@@ -17,7 +17,7 @@ const SORT: &str = "sk";
 const VERSION: &str = "version";
 const VALUE: &str = "value";
 
-/// What a commit takes. A transaction has no permission of its own.
+/// The permission that a commit needs. A transaction has no permission of its own.
 const COMMIT_PERMISSION: &str = "dynamodb:PutItem";
 
 /// A ledger in a DynamoDB table, for Lambda and for several hosts.
@@ -32,11 +32,11 @@ impl DynamoLedger {
 
 /// A store in a DynamoDB table: attributes `pk`, `sk`, `version` and `value`.
 ///
-/// Every commit is a transaction, also that of one item, for the sake of its client token:
-/// the SDK makes one for each commit and repeats it with every attempt. When an attempt has
-/// taken effect and its answer is lost, DynamoDB tells the next one that it succeeded. A
-/// conditional `PutItem` would be told that its condition failed, by its own effect.
-/// DynamoDB remembers a token for ten minutes, longer than the SDK goes on trying.
+/// Every commit is a transaction, also that of one item, for the sake of its client token: the SDK
+/// makes one for each commit and repeats it with every attempt. When an attempt has taken effect
+/// and its response is lost, DynamoDB reports success to the next one. The condition of a repeated
+/// conditional `PutItem` would fail because of its own effect. DynamoDB keeps a token for ten
+/// minutes, longer than the SDK retries.
 #[derive(Clone, Debug)]
 pub struct DynamoStore {
     client: Client,
@@ -159,7 +159,7 @@ impl Store for DynamoStore {
     }
 }
 
-/// Whether an item is the one of this key.
+/// Whether an item has this key.
 fn is_of(key: &Key, item: &HashMap<String, AttributeValue>) -> bool {
     attributes(key).iter().all(|(name, value)| item.get(name) == Some(value))
 }

@@ -1,4 +1,4 @@
-//! What went wrong with a DynamoDB table, and what to do about it.
+//! Errors of a DynamoDB table, and how to fix them.
 
 use std::error::Error;
 use std::fmt;
@@ -12,8 +12,8 @@ use groundcrew_core::credentials;
 
 use crate::store::StoreError;
 
-/// Why DynamoDB cancels a transaction that may work the next time; `None` is said of those
-/// of its writes that nothing is wrong with.
+/// The codes for which DynamoDB cancels a transaction that may succeed the next time; `None` is the
+/// code of the writes in it that did not fail.
 const RETRYABLE: &[&str] = &[
     "None",
     "ConditionalCheckFailed",
@@ -36,7 +36,8 @@ impl fmt::Display for DynamoTable {
 }
 
 impl DynamoTable {
-    /// A call that failed, after the SDK's own retries. `permissions` are what it takes.
+    /// A call that failed, after the SDK's own retries. `permissions` are those that the call
+    /// needs.
     pub(crate) fn failed<E>(
         &self,
         permissions: &str,
@@ -84,7 +85,7 @@ impl DynamoTable {
         StoreError::Table(format!("{answer}{advice}"))
     }
 
-    /// A call that DynamoDB did not answer: why, and what to do about it.
+    /// A call that DynamoDB did not answer: the cause, and how to fix it.
     fn no_answer_text(&self, error: &(dyn Error + 'static)) -> StoreError {
         let of_credentials = credentials::error_chain(error).find_map(|cause| cause.downcast_ref());
         match of_credentials {
@@ -102,7 +103,7 @@ impl DynamoTable {
         }
     }
 
-    /// A transaction that DynamoDB cancelled: an error unless it may work the next time.
+    /// A transaction that DynamoDB cancelled: an error unless it may succeed the next time.
     pub(crate) fn canceled(
         &self,
         permissions: &str,
@@ -118,7 +119,7 @@ impl DynamoTable {
         Ok(())
     }
 
-    /// An item that no groundcrew wrote.
+    /// An item that was not written by groundcrew.
     pub(crate) fn foreign_item(&self) -> StoreError {
         StoreError::ForeignItem(format!(
             "{self}: expected items with the strings `pk`, `sk` and `value` and the number \

@@ -9,58 +9,59 @@ use redb::{
     TableError,
 };
 
-use crate::faulty_disk::FaultyDisk;
 use crate::file_error::{FileError, parent_directory};
+use crate::fillable_disk::FillableDisk;
 use crate::store::{Item, Key, Store, StoreError, Write};
 use crate::store_ledger::StoreLedger;
 
 /// Partition and sort key; version and value.
 const ITEMS: TableDefinition<'_, (&str, &str), (u64, &str)> = TableDefinition::new("items");
 
-/// What the file says of itself.
+/// Metadata of the file.
 const METADATA: TableDefinition<'_, &str, u64> = TableDefinition::new("groundcrew ledger");
 
-/// Under which `METADATA` has the format.
+/// The key of the format in `METADATA`.
 const FORMAT_KEY: &str = "format";
 
-/// The format that this build reads and writes. Raised when an older build would misread
-/// what a newer one wrote.
+/// The format that this build reads and writes. It is raised when an older build would misread the
+/// data of a newer one.
 const FORMAT: u64 = 1;
 
 /// Memory for pages of the file. A ledger of ten thousand accounts takes one or two megabytes.
 const CACHE_BYTES: usize = 16 << 20;
 
-/// A ledger in a file, for one host. What it has answered is on the disk; it needs no closing.
+/// A ledger in a file, for one host. Each successful write is on the disk when it returns; the
+/// ledger need not be closed.
 pub type FileLedger = StoreLedger<FileStore>;
 
 impl FileLedger {
-    /// Opens a ledger file, or makes it where there is none, and locks it until dropped.
+    /// Opens a ledger file, or creates it if there is none, and locks it until dropped.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, FileError> {
         FileStore::open(path).map(Self::with_store)
     }
 
     /// The same on a disk that a test can fill.
-    pub fn open_on(disk: FaultyDisk, path: impl Into<PathBuf>) -> Result<Self, FileError> {
+    pub fn open_on(disk: FillableDisk, path: impl Into<PathBuf>) -> Result<Self, FileError> {
         FileStore::open_with(Some(disk), path.into()).map(Self::with_store)
     }
 }
 
 /// A store in a file.
 ///
-/// It reads and writes on the thread that asks, not on one for blocking calls: a read took
-/// 2 µs where it was measured, a commit 4 ms, nearly all of them for `fdatasync`, and a host
-/// makes a few a minute. In return a simulation with a file runs the same every time.
+/// It reads and writes on the calling thread, not on one for blocking calls: in a measurement a
+/// read took 2 µs and a commit 4 ms, nearly all of it for `fdatasync`, and a host makes a few
+/// commits a minute. In return a simulation with a file runs the same way every time.
 ///
-/// The database refuses everything after a write that failed, since it can't know what is on the disk.
-/// So it is closed then, and opened again for whatever is asked next: a disk that was full costs
-/// nothing but what was to be written meanwhile.
+/// The database refuses everything after a failed write, since it can't know the state of the disk.
+/// So it is closed then, and opened again for the next call: while a disk is full, only the writes
+/// of that time fail.
 #[derive(Debug)]
 pub struct FileStore {
     path: PathBuf,
-    disk: Option<FaultyDisk>,
+    disk: Option<FillableDisk>,
     /// The database; `None` after it has failed.
     open: Mutex<Option<OpenDatabase>>,
-    /// Whether there was nothing in it when it was opened.
+    /// Whether the file was empty or missing when it was opened.
     created: bool,
 }
 
@@ -68,28 +69,28 @@ pub struct FileStore {
 #[derive(Debug)]
 struct OpenDatabase {
     database: Database,
-    /// Which file it is, whatever its name: device and inode.
+    /// The identity of the file, independent of its name: device and inode.
     #[cfg(unix)]
     file: (u64, u64),
 }
 
-/// What a file says of its format.
+/// The format of a file.
 enum Format {
-    /// Nothing: it was only just made.
+    /// The file has no format: it was just created.
     None,
-    /// That it is a ledger of this format.
+    /// The file is a ledger of this format.
     Known(u64),
-    /// That it is something else.
+    /// The file is something else.
     Foreign,
 }
 
 impl FileStore {
-    /// Opens a file, or makes it where there is none, and locks it until dropped.
+    /// Opens a file, or creates it if there is none, and locks it until dropped.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, FileError> {
         Self::open_with(None, path.into())
     }
 
-    fn open_with(disk: Option<FaultyDisk>, path: PathBuf) -> Result<Self, FileError> {
+    fn open_with(disk: Option<FillableDisk>, path: PathBuf) -> Result<Self, FileError> {
         let mut store = Self { path, disk, open: Mutex::default(), created: false };
         *store.lock() = Some(store.database(true)?);
         match store.with_database(Self::format)? {
@@ -109,7 +110,7 @@ impl FileStore {
         Ok(store)
     }
 
-    /// Opens the database: the file is made where `create` says so.
+    /// Opens the database. `create` says whether a missing file is created.
     fn database(&self, create: bool) -> Result<OpenDatabase, FileError> {
         let failed = |error: redb::Error| FileError::from_database(&self.path, error);
         let mut builder = Builder::new();
@@ -129,17 +130,17 @@ impl FileStore {
         })
     }
 
-    /// Whether the ledger was begun when it was opened: there was no file, or an empty one.
+    /// Whether the ledger was new when it was opened: there was no file, or an empty one.
     pub fn is_new(&self) -> bool {
         self.created
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<OpenDatabase>> {
-        // Whoever panics while it is held leaves a database, or none.
+        // A panic while it is locked leaves a database or `None`; both are valid.
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Does something with the database, which is opened again where it has failed before.
+    /// Runs an operation on the database, which is opened again if it has failed before.
     fn with_database<T>(
         &self,
         operation: impl FnOnce(&Database) -> Result<T, redb::Error>,
@@ -150,7 +151,7 @@ impl FileStore {
             None => self.database(false)?,
         };
         let now = open.insert(now);
-        // What is written into a file that has no name any more is lost with this process.
+        // Data that is written into a file without a name is lost with this process.
         #[cfg(unix)]
         if identity(&self.path).ok() != Some(now.file) {
             return Err(FileError::Gone { path: self.path.clone() });
@@ -175,10 +176,10 @@ impl FileStore {
         }
     }
 
-    /// Makes an empty ledger of an empty file.
+    /// Writes an empty ledger into an empty file.
     fn initialize(&self) -> Result<(), FileError> {
         self.with_database(Self::write_format)?;
-        // A new file is durable once its directory is. Windows has no such thing.
+        // A new file is durable once its directory is synced. Windows has no such call.
         #[cfg(unix)]
         std::fs::File::open(parent_directory(&self.path))
             .and_then(|directory| directory.sync_all())
@@ -250,7 +251,7 @@ impl Store for FileStore {
     }
 }
 
-/// Which file has this name: device and inode.
+/// The identity of the file with this name: device and inode.
 #[cfg(unix)]
 fn identity(path: &Path) -> std::io::Result<(u64, u64)> {
     use std::os::unix::fs::MetadataExt as _;

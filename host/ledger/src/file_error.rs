@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 
 use crate::store::StoreError;
 
-/// A ledger file that can't be opened: which, what was expected, and what to do.
+/// A ledger file that can't be used: its path, the expectation, and how to fix it.
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
-    /// Another process has it open, or this one for a second time.
+    /// Another process has it open, or this process opens it a second time.
     #[error(
         "ledger file {path}: another groundcrew has it open, and it serves one at a time: \
          stop the other, give this one a file of its own, or let both share a DynamoDB table"
@@ -28,7 +28,7 @@ pub enum FileError {
         /// The directory that it should be in.
         directory: PathBuf,
     },
-    /// It is a symbolic link to a file that can't be there.
+    /// It is a symbolic link to a file that can't be created.
     #[error(
         "ledger file {path}: it is a symbolic link to {to}, which is not there and can't be made: \
          create its directory, or remove the link"
@@ -36,7 +36,7 @@ pub enum FileError {
     DanglingLink {
         /// The ledger file.
         path: PathBuf,
-        /// What the link says.
+        /// The target of the link.
         to: PathBuf,
     },
     /// The file, or its directory, may not be read or written.
@@ -47,10 +47,10 @@ pub enum FileError {
     Denied {
         /// The ledger file.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// Something else is there.
+    /// The file is not a ledger.
     #[error(
         "ledger file {path}: expected a ledger that groundcrew made, found {found}: name \
          another file; where there is none, groundcrew makes one"
@@ -58,10 +58,10 @@ pub enum FileError {
     NotALedger {
         /// The ledger file.
         path: PathBuf,
-        /// What is there instead.
+        /// What the file is instead.
         found: String,
     },
-    /// A later groundcrew wrote it.
+    /// A newer groundcrew wrote it.
     #[error(
         "ledger file {path}: its format is {found}, and this groundcrew reads formats up to \
          {expected}: run the groundcrew that wrote it, or a later one"
@@ -74,7 +74,7 @@ pub enum FileError {
         /// The format that this build reads and writes.
         expected: u64,
     },
-    /// It is a ledger, and broken.
+    /// It is a ledger, and damaged.
     #[error(
         "ledger file {path}: it is damaged ({what}): put back a copy, or move it away to \
          begin with an empty ledger, which knows of no running update and no notification"
@@ -94,25 +94,25 @@ pub enum FileError {
         /// The ledger file.
         path: PathBuf,
     },
-    /// The system failed to open, read or write it.
+    /// The operating system failed to open, read or write it.
     #[error(
         "ledger file {path}: {source}: check the disk; a running groundcrew continues by itself"
     )]
     Io {
         /// The ledger file.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the operating system.
         source: io::Error,
     },
 }
 
 impl FileError {
-    /// What goes wrong with a ledger file when the system says so.
+    /// The error for a ledger file from an error of the operating system.
     pub fn from_io_error(path: &Path, error: io::Error) -> Self {
         Self::from_database(path, error)
     }
 
-    /// What went wrong with the file, in the database's words.
+    /// The error for a ledger file from an error of the database.
     pub(crate) fn from_database(path: &Path, error: impl Into<redb::Error>) -> Self {
         let path = path.to_owned();
         match error.into() {
@@ -143,7 +143,7 @@ impl FileError {
             io::ErrorKind::IsADirectory => {
                 Self::NotALedger { path, found: "a directory".to_owned() }
             }
-            // The database's word for a file that does not begin as its own do.
+            // The database returns this for a file without its magic number.
             io::ErrorKind::InvalidData => {
                 Self::NotALedger { path, found: "something else".to_owned() }
             }

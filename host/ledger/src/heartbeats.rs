@@ -1,5 +1,5 @@
-//! Heartbeats: one item for those of all hosts, which are few and small, so that one read shows all
-//! of them and nothing has to be deleted.
+//! Heartbeats: one item for all hosts, since heartbeats are few and small. So one read returns all
+//! of them, and nothing has to be deleted.
 
 use async_trait::async_trait;
 use groundcrew_core::ports::{Heartbeat, Heartbeats, Hosts, LedgerError};

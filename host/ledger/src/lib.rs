@@ -1,24 +1,24 @@
 //! Core's [`Ledger`](groundcrew_core::ports::Ledger) and
-//! [`NotificationLedger`](groundcrew_core::ports::NotificationLedger) ports: what AWS does
-//! not remember.
+//! [`NotificationLedger`](groundcrew_core::ports::NotificationLedger) ports: the data that AWS does
+//! not keep.
 //!
-//! What a ledger promises is written once, in [`StoreLedger`], over a [`Store`] that knows
-//! nothing but versioned texts. There are four:
+//! [`StoreLedger`] implements the promises of a ledger once, over a [`Store`] that only knows
+//! versioned texts. There are four ledgers:
 //!
 //! - [`FileLedger`], a file, for one host;
 //! - [`DynamoLedger`], a DynamoDB table, for Lambda and for several hosts;
-//! - [`SharedLedger`], the file of a host that runs, reached through that host: a file is open
-//!   in one process, and operators want to look at it and to give orders meanwhile;
-//! - [`MemoryLedger`], which forgets everything with its process. It serves the simulator,
-//!   where it stands for a ledger that outlives its host.
+//! - [`SharedLedger`], the file of a host that runs, reached through that host: a file can be open
+//!   in one process only, and operators read it and give commands meanwhile;
+//! - [`MemoryLedger`], which is lost with its process. The simulator uses it in place of a ledger
+//!   that outlives its host.
 
 #![deny(missing_docs)]
 
 mod dynamo;
 mod dynamo_error;
-mod faulty_disk;
 mod file;
 mod file_error;
+mod fillable_disk;
 mod heartbeats;
 mod memory;
 mod notifications;
@@ -31,9 +31,9 @@ mod store_ledger;
 mod undelivered;
 
 pub use dynamo::{DynamoLedger, DynamoStore};
-pub use faulty_disk::FaultyDisk;
 pub use file::{FileLedger, FileStore};
 pub use file_error::FileError;
+pub use fillable_disk::FillableDisk;
 pub use memory::{MemoryLedger, MemoryStore};
 #[cfg(unix)]
 pub use shared::{ShareError, SharedLedger, SharedLedgerServer, SharedStore, socket_path};

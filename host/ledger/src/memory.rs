@@ -26,7 +26,7 @@ pub struct MemoryStore {
 
 impl MemoryStore {
     fn items(&self) -> MutexGuard<'_, BTreeMap<Key, Item>> {
-        // No change can panic half-way, so that poisoned items are whole.
+        // No statement can leave the items half-changed, so poisoned ones are valid.
         self.items.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,5 +1,5 @@
-//! Notifications and notes: an item for each, and one that tells since when they are written. Those
-//! that were tried and not told are on a list as well.
+//! Notifications and markers: an item for each, and one with the time when the ledger began.
+//! Notifications that were tried and not delivered are also on a list.
 
 use std::collections::BTreeMap;
 use std::sync::{MutexGuard, PoisonError};
@@ -29,7 +29,7 @@ fn marker_key(what: &str) -> Key {
 
 impl<S> StoreLedger<S> {
     fn own_claims(&self) -> MutexGuard<'_, BTreeMap<NotificationKey, (NotificationEntry, u64)>> {
-        // No change of it can panic half-way, so that a poisoned one is whole.
+        // No statement can leave it half-changed, so a poisoned one is valid.
         self.own_claims.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -45,7 +45,7 @@ impl<S: Store> NotificationLedger for StoreLedger<S> {
     }
 
     async fn claim(&self, claim: &Claim) -> Result<ClaimOutcome, LedgerError> {
-        // Nearly every claim is the first of its notification, which needs no reading.
+        // Nearly every claim is the first of its notification, and needs no read.
         if let ClaimOutcome::Acquired(entry) = claim.decide(None)
             && let Some(version) = self.insert(notification_key(&claim.key), &entry).await?
         {
@@ -79,7 +79,8 @@ impl<S: Store> NotificationLedger for StoreLedger<S> {
             ..entry
         };
         let claimed = self.own_claims().remove(key).filter(|(entry, _)| still_has(entry));
-        // What was claimed for the first time and is told now was never on the list.
+        // A notification that was claimed for the first time and is delivered now was never on the
+        // list.
         if let Some((entry, version)) = claimed.filter(|_| !is_undelivered(state))
             && self
                 .replace(notification_key(key), Some(version), &completed(entry))

@@ -1,9 +1,9 @@
-//! Orders of operators, and the trail of them.
+//! Operator commands (orders), and the trail of them.
 //!
-//! What hosts have to know at once is one small item, `orders`, with the number of the last order.
-//! Each order is an item of its own in a partition that goes round: the order number n replaces
-//! that of number n - [`TrailEntry::MAX_ENTRIES`], so that the trail never grows beyond that, and nothing has
-//! to be deleted. Whoever gives an order writes `orders`, the order and its effect in one commit.
+//! Hosts poll one small item, `orders`, with the number of the last order. Each order is an item of
+//! its own in a partition that works as a ring: order number n replaces order number n -
+//! [`TrailEntry::MAX_ENTRIES`], so that the trail never grows beyond that, and nothing has to be
+//! deleted. An operator command writes `orders`, the order and its effect in one commit.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,7 +23,7 @@ use crate::store_ledger::{StoreLedger, StoredItem};
 
 const TRAIL: &str = "trail";
 
-/// Where the order with this number is.
+/// The key of the order with this number.
 fn trail_key(number: u64) -> Key {
     Key::new(TRAIL, format!("{:03}", number % TrailEntry::MAX_ENTRIES))
 }
@@ -33,8 +33,8 @@ fn last_approved_key() -> Key {
 }
 
 impl<S: Store> StoreLedger<S> {
-    /// What it takes to enter an order in the trail: `held` is what operators have asked for so far,
-    /// and `orders` what they ask for with it.
+    /// The writes that add an order to the trail: `stored` is the item of the orders as it was
+    /// read, and `orders` is its new value with this order.
     async fn trail_writes(
         &self,
         stored: &StoredItem<Orders>,
@@ -43,7 +43,8 @@ impl<S: Store> StoreLedger<S> {
         order: Order,
     ) -> Result<Vec<Write>, LedgerError> {
         if orders.last_number == 0 {
-            // The first order; or a groundcrew that knows of no trail has written since.
+            // This is the first order, or an older groundcrew without a trail has written the item
+            // since.
             let last = self.trail().await?.last().map_or(0, |trail_entry| trail_entry.number);
             (orders.last_number, orders.last_logged) = (last, last);
         }
@@ -57,7 +58,7 @@ impl<S: Store> StoreLedger<S> {
         Ok(vec![stored.replace(&orders)?, place.replace(&trail_entry)?])
     }
 
-    /// Lets some accounts be updated again: no more than are in one order.
+    /// Redrives some accounts: no more than one order can have.
     async fn redrive_some(
         &self,
         accounts: &[AccountId],

@@ -1,6 +1,6 @@
-//! A ledger file that is open in a host that runs, reached through that host: by a Unix socket
-//! beside the file, which only the host's own user may use. What goes over it is the store's
-//! three calls, a line of JSON each, so that whoever uses it is one more host of the ledger.
+//! A ledger file that a running host has open, reached through that host: by a Unix socket beside
+//! the file, which only the host's own user may use. The protocol is the store's three calls, a
+//! line of JSON each, so that a client is one more host of the ledger.
 
 use std::fs::Permissions;
 use std::io;
@@ -18,11 +18,11 @@ use tokio::task::JoinSet;
 use crate::store::{Item, Key, Store, StoreError, Write};
 use crate::store_ledger::StoreLedger;
 
-/// The longest line that is read, in bytes. A ledger of ten thousand accounts lists in a few
+/// The longest line that is read, in bytes. A list of a ledger of ten thousand accounts takes a few
 /// megabytes.
 const MAX_LINE_BYTES: u64 = 64 << 20;
 
-/// After a connection that could not be accepted, for want of files perhaps.
+/// The wait after a connection could not be accepted, for example for lack of file descriptors.
 const ACCEPT_RETRY: std::time::Duration = std::time::Duration::from_millis(100);
 
 /// A ledger that another process has open.
@@ -32,21 +32,21 @@ impl SharedLedger {
     /// The ledger file that a running host has open and shares.
     ///
     /// # Errors
-    /// When no host shares it, or not with this user.
+    /// When no host shares the file with this user.
     pub async fn connect(file: &Path) -> io::Result<Self> {
         let stream = UnixStream::connect(socket_path(file)).await?;
         Ok(Self::with_store(SharedStore { stream: Mutex::new(BufReader::new(stream)) }))
     }
 }
 
-/// Where a host shares a ledger file.
+/// The socket through which a host shares a ledger file.
 pub fn socket_path(file: &Path) -> PathBuf {
     let mut name = file.as_os_str().to_owned();
     name.push(".sock");
     name.into()
 }
 
-/// A ledger file that can't be shared. The host runs all the same; operators' commands can't
+/// A ledger file that can't be shared. The host runs nevertheless, but operator commands can't
 /// reach it.
 #[derive(Debug, thiserror::Error)]
 #[error(
@@ -56,11 +56,11 @@ pub fn socket_path(file: &Path) -> PathBuf {
 pub struct ShareError {
     /// The socket.
     pub path: PathBuf,
-    /// What the system said.
+    /// The error of the operating system.
     pub source: io::Error,
 }
 
-/// What is asked of a store.
+/// A request to a store.
 #[derive(Debug, Serialize, Deserialize)]
 enum StoreRequest {
     Get(Key),
@@ -68,7 +68,7 @@ enum StoreRequest {
     Commit(Vec<Write>),
 }
 
-/// What it answers.
+/// The response of a store.
 #[derive(Debug, Serialize, Deserialize)]
 enum StoreResponse {
     Item(Result<Option<Item>, StoreError>),
@@ -76,7 +76,7 @@ enum StoreResponse {
     Committed(Result<bool, StoreError>),
 }
 
-/// A ledger file being shared. Ends with its last drop; the socket is removed.
+/// Shares a ledger file. Dropping it removes the socket.
 #[derive(Debug)]
 pub struct SharedLedgerServer {
     path: PathBuf,
@@ -84,14 +84,15 @@ pub struct SharedLedgerServer {
 }
 
 impl SharedLedgerServer {
-    /// Shares a ledger file that this process has open, once [`SharedLedgerServer::serve`] runs.
+    /// Binds the socket for a ledger file that this process has open. [`SharedLedgerServer::serve`]
+    /// serves it.
     ///
     /// # Errors
-    /// When there can't be a socket.
+    /// When the socket can't be created.
     pub fn bind(file: &Path) -> Result<Self, ShareError> {
         let path = socket_path(file);
         let failed = |source| ShareError { path: path.clone(), source };
-        // This process holds the file's lock: whoever left it there is gone.
+        // This process holds the file's lock, so the process that left the socket has ended.
         match std::fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
             _ => {}
@@ -101,14 +102,14 @@ impl SharedLedgerServer {
         Ok(Self { path, listener })
     }
 
-    /// Answers whoever asks, for ever.
+    /// Serves all clients, for ever.
     pub async fn serve<S: Store + 'static>(&self, ledger: Arc<StoreLedger<S>>) {
         let mut connections = JoinSet::new();
         loop {
             match self.listener.accept().await {
                 Ok((stream, _)) => {
                     let ledger = Arc::clone(&ledger);
-                    // A connection ends badly when its peer goes.
+                    // A connection ends with an error when its peer ends.
                     connections
                         .spawn(async move { drop(serve_connection(stream, ledger.store()).await) });
                 }
@@ -121,7 +122,7 @@ impl SharedLedgerServer {
 
 impl Drop for SharedLedgerServer {
     fn drop(&mut self) {
-        // Left behind it is in nobody's way.
+        // A socket that stays behind does no harm.
         drop(std::fs::remove_file(&self.path));
     }
 }

@@ -1,8 +1,8 @@
-//! Slots, attempts, lanes, plans that are needed, and what was told and seen.
+//! Slots, attempts, lanes, pending plans, published alerts, applied states and sweeps.
 //!
-//! All slots are one item: whoever takes one has seen all the others. The progress of an
-//! account is an item of its own, in a partition for each target; so is each lane. Footings
-//! are kept a hundred items in all, since a sweep may note thousands at once.
+//! All slots are one item: a host that takes one has read all the others. The progress of an
+//! account is an item of its own, in a partition for each target; so is each lane. Applied states
+//! are kept in a hundred items in all, since a sweep may record thousands at once.
 
 use std::collections::BTreeMap;
 
@@ -15,14 +15,14 @@ use groundcrew_core::ports::{
     ALERT_LEASE, AlertClaim, FreedSlot, LaneRecord, Ledger, LedgerError, Orders, Pause, PlanRecord,
     Slot, SlotLimits, SlotOutcome, SweepRecord, UpdateEnd, UpdateProgress,
 };
-use groundcrew_core::update_need::AppliedState;
+use groundcrew_core::update_need::AccountAppliedState;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::store::{Key, Store};
 use crate::store_ledger::StoreLedger;
 
-/// What is in the item of the slots.
+/// The value of the item of the slots.
 type Slots = BTreeMap<AccountId, Slot>;
 
 fn slots_key() -> Key {
@@ -55,7 +55,7 @@ fn alert_key(what: &str) -> Key {
     Key::new("told", what)
 }
 
-/// Who has taken it on to tell something.
+/// The host that claimed an alert, and whether it has published it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct AlertRecord {
     host: String,
@@ -65,8 +65,8 @@ struct AlertRecord {
 
 const APPLIED_STATES: &str = "footings";
 
-/// Footings by account, of those whose ids end in the same two digits.
-type AppliedStates = BTreeMap<AccountId, AppliedState>;
+/// Applied states by account, of the accounts whose ids end in the same two digits.
+type AppliedStates = BTreeMap<AccountId, AccountAppliedState>;
 
 fn applied_states_key(account: &AccountId) -> Key {
     let id = account.as_str();
@@ -94,8 +94,8 @@ impl<S: Store> Ledger for StoreLedger<S> {
             if limits.per_ou.is_some_and(|per_ou| beside >= per_ou) {
                 return Ok((SlotOutcome::OuLimitReached, vec![]));
             }
-            // Read after the slots: whoever gives an account up frees its slot in the same step,
-            // so that either this sees it or the write below fails.
+            // Read after the slots: a host that dead-letters an account frees its slot in the same
+            // commit, so that either this read sees it or the write below fails.
             let key = progress_key(&slot.account, &slot.target);
             if self
                 .load::<UpdateProgress>(key)
@@ -146,7 +146,7 @@ impl<S: Store> Ledger for StoreLedger<S> {
                     writes.push(stored.replace(&others.collect())?);
                     true
                 }
-                // It was freed already, or there was none: AWS refused the start.
+                // It was freed already, or there was no slot, since AWS refused the start.
                 None => false,
             };
             if let Some(progress) = progress {
@@ -154,14 +154,14 @@ impl<S: Store> Ledger for StoreLedger<S> {
                     self.load::<UpdateProgress>(progress_key(&slot.account, &slot.target)).await?;
                 let known = stored.value.clone().unwrap_or_default();
                 let progress = &UpdateProgress { redriven: known.redriven, ..progress.clone() };
-                // A late repeat must not take back what has happened since.
+                // A late repeat must not undo later changes.
                 if known != *progress
                     && (is_held || known.failed_attempts < progress.failed_attempts)
                 {
                     writes.push(stored.replace(progress)?);
                 }
             }
-            // Where there is nothing else to write, this was written before.
+            // If there is nothing else to write, the lane's record was written before.
             if let (Some(ended), false) = (ended, writes.is_empty()) {
                 record.record_end(slot.taken_at, ended);
                 writes.push(lane.replace(&record)?);
@@ -206,14 +206,16 @@ impl<S: Store> Ledger for StoreLedger<S> {
         .await
     }
 
-    async fn applied_states(&self) -> Result<BTreeMap<AccountId, AppliedState>, LedgerError> {
+    async fn applied_states(
+        &self,
+    ) -> Result<BTreeMap<AccountId, AccountAppliedState>, LedgerError> {
         let items = self.list::<AppliedStates>(APPLIED_STATES).await?;
         Ok(items.into_iter().flat_map(|(_, applied_states)| applied_states).collect())
     }
 
     async fn record_applied_states(
         &self,
-        applied_states: &BTreeMap<AccountId, AppliedState>,
+        applied_states: &BTreeMap<AccountId, AccountAppliedState>,
     ) -> Result<(), LedgerError> {
         let mut by_item: BTreeMap<String, (Key, AppliedStates)> = BTreeMap::new();
         for (account, applied_state) in applied_states {

@@ -1,16 +1,16 @@
-//! Where a ledger's items are kept: texts under two-part keys, each with a version by which
-//! a writer says what it has seen.
+//! The store of a ledger's items: texts under two-part keys, each with a version. A writer names
+//! the version that it has read.
 
 use async_trait::async_trait;
 use groundcrew_core::ports::LedgerError;
 use serde::{Deserialize, Serialize};
 
-/// Where an item is.
+/// The key of an item.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Key {
-    /// What is listed together. Not empty.
+    /// The partition; its items are listed together. Not empty.
     pub partition: String,
-    /// Which item of the partition it is. Not empty.
+    /// The sort key of the item in its partition. Not empty.
     pub sort: String,
 }
 
@@ -20,17 +20,16 @@ impl Key {
         Self { partition: partition.into(), sort: sort.into() }
     }
 
-    /// The only item of a partition.
+    /// The key of the only item of a partition.
     pub fn only(partition: impl Into<String>) -> Self {
         Self::new(partition, "-")
     }
 }
 
-/// What is under a key.
+/// A value and its version.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Item {
-    /// Differs from every version that was under this key before, that of a deleted item
-    /// included.
+    /// Differs from every earlier version under this key, including those of deleted items.
     pub version: u64,
     /// The value.
     pub json: String,
@@ -39,45 +38,46 @@ pub struct Item {
 /// One change of a commit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Write {
-    /// What is changed.
+    /// The key of the changed item.
     pub key: Key,
-    /// The version that must be there for the change to be made; `None`: no item.
+    /// The version that the item must have for the change to be made; `None`: there must be no
+    /// item.
     pub expected: Option<u64>,
     /// The new value; `None` deletes.
     pub new: Option<String>,
-    /// The version that the item has from then on.
+    /// The new version of the item.
     pub version: u64,
 }
 
 impl Write {
-    /// A change of what is under a key at this version.
+    /// A change of the item under a key at this version.
     pub fn new(key: Key, expected: Option<u64>, new: Option<String>) -> Self {
-        // The first begins anywhere: a slow writer may still expect a version of an item that
-        // was deleted meanwhile, and must not meet it again.
+        // The first version is random: a slow writer may still expect a version of an item that was
+        // deleted meanwhile, and that version must not come back.
         let first = || fastrand::u32(..).into();
         let version = expected.map_or_else(first, |version| version.wrapping_add(1));
         Self { key, expected, new, version }
     }
 }
 
-/// A store that can't be read or written: what happened, and what to do about it.
+/// A store that can't be read or written: the problem, and how to fix it.
 ///
 /// It holds texts, since the host that has a ledger file open sends it to others.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum StoreError {
-    /// The AWS credentials for the table are missing or no good.
+    /// The AWS credentials for the table are missing or invalid.
     #[error("{0}")]
     Credentials(String),
-    /// DynamoDB did not answer, or refused.
+    /// DynamoDB did not answer, or refused the call.
     #[error("{0}")]
     Table(String),
-    /// An item in the table that no groundcrew wrote.
+    /// An item in the table was not written by groundcrew.
     #[error("{0}")]
     ForeignItem(String),
     /// The ledger file can't be read or written: a [`FileError`](crate::FileError).
     #[error("{0}")]
     File(String),
-    /// The groundcrew that has the ledger file open does not answer, or not what it was asked.
+    /// The groundcrew that has the ledger file open does not answer, or answers another request.
     #[error("the groundcrew that has the ledger open {0}")]
     Owner(String),
 }
@@ -97,16 +97,16 @@ impl From<StoreError> for LedgerError {
 /// Versioned texts that are changed together or not at all.
 #[async_trait]
 pub trait Store: Send + Sync {
-    /// The item under a key: what the last commit wrote, whoever made it.
+    /// The item under a key, as the last commit of any writer left it.
     async fn get(&self, key: &Key) -> Result<Option<Item>, StoreError>;
 
     /// Every item of a partition, in the order of the sort keys.
     async fn list(&self, partition: &str) -> Result<Vec<(String, Item)>, StoreError>;
 
-    /// Makes all of the changes, which are of different items, or none. Has them on durable
-    /// storage before it answers.
+    /// Makes all of the changes, which are of different items, or none. They are on durable storage
+    /// before it returns.
     ///
-    /// `false`: none was made, since something else was there than a write expected, or was
-    /// about to be. After an error they may have been made or not.
+    /// `false`: none was made, since an item did not have the expected version, or another writer
+    /// was changing it. After an error they may have been made or not.
     async fn commit(&self, writes: &[Write]) -> Result<bool, StoreError>;
 }

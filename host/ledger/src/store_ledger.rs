@@ -1,4 +1,5 @@
-//! A ledger over a store: read, decide, write; and again if someone else wrote in between.
+//! A ledger over a store: it reads, decides and writes, and repeats that if another host wrote in
+//! between.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -11,26 +12,27 @@ use serde::de::DeserializeOwned;
 
 use crate::store::{Item, Key, Store, Write};
 
-/// How often a change is tried. Each time that it fails somebody else's succeeds, so that
-/// this is enough for a hundred who want the same item at once.
+/// How often a change is tried. Each time that it fails another writer's succeeds, so that this is
+/// enough for a hundred writers of the same item at once.
 const MAX_ATTEMPTS: u32 = 16;
 
-/// The longest wait after the first try. Doubles with every other.
+/// The longest wait after the first try. It doubles with every further try.
 const INITIAL_BACKOFF: Duration = Duration::from_millis(25);
 
 /// The longest wait between two tries.
 const MAX_BACKOFF: Duration = Duration::from_secs(2);
 
-/// A ledger whose items are in `S`. Any number of ledgers may share what is in one store.
+/// A ledger whose items are in `S`. Any number of ledgers may share one store.
 #[derive(Debug, Default)]
 pub struct StoreLedger<S> {
     store: S,
-    /// The notifications that were claimed through this ledger and are not settled: what was
-    /// written, and its version. What becomes of one is then written without reading.
+    /// The notifications that were claimed through this ledger and are not completed: the entry
+    /// that was written, and its version. So their results can be written without reading them
+    /// first.
     pub(crate) own_claims: Mutex<BTreeMap<NotificationKey, (NotificationEntry, u64)>>,
 }
 
-/// What is under a key, read to be replaced.
+/// An item that was read in order to be replaced.
 pub(crate) struct StoredItem<V> {
     key: Key,
     version: Option<u64>,
@@ -39,7 +41,7 @@ pub(crate) struct StoredItem<V> {
 }
 
 impl<V: Serialize> StoredItem<V> {
-    /// Replaces what was read, and nothing else.
+    /// A write that replaces the version that was read, and no other.
     pub(crate) fn replace(&self, value: &V) -> Result<Write, LedgerError> {
         let json = serde_json::to_string(value)
             .map_err(|error| LedgerError::unwritable(&self.key.partition, &self.key.sort, error))?;
@@ -48,17 +50,17 @@ impl<V: Serialize> StoredItem<V> {
 }
 
 impl<S: Store> StoreLedger<S> {
-    /// Where its items are.
+    /// The store with its items.
     pub fn store(&self) -> &S {
         &self.store
     }
 
-    /// The ledger in a store.
+    /// A ledger over this store.
     pub fn with_store(store: S) -> Self {
         Self { store, own_claims: Mutex::default() }
     }
 
-    /// What is under a key now.
+    /// Reads the item under a key.
     pub(crate) async fn load<V: DeserializeOwned>(
         &self,
         key: Key,
@@ -69,7 +71,7 @@ impl<S: Store> StoreLedger<S> {
         Ok(StoredItem { key, version, value })
     }
 
-    /// Every value of a partition, each with its sort key.
+    /// Reads every value of a partition, each with its sort key.
     pub(crate) async fn list<V: DeserializeOwned>(
         &self,
         partition: &str,
@@ -82,7 +84,7 @@ impl<S: Store> StoreLedger<S> {
         items.into_iter().map(parse).collect()
     }
 
-    /// Writes an item unless there is one. Answers its version, or `None` if there is one.
+    /// Writes an item unless there is one. Returns its version, or `None` if there is one.
     pub(crate) async fn insert<V: Serialize>(
         &self,
         key: Key,
@@ -91,8 +93,8 @@ impl<S: Store> StoreLedger<S> {
         self.replace(key, None, value).await
     }
 
-    /// Replaces what is under a key at this version. Answers its new version, or `None` if
-    /// something else is there.
+    /// Replaces the item under a key at this version. Returns its new version, or `None` if the
+    /// item has another version.
     pub(crate) async fn replace<V: Serialize>(
         &self,
         key: Key,
@@ -105,8 +107,8 @@ impl<S: Store> StoreLedger<S> {
         Ok(written.then_some(version))
     }
 
-    /// Changes one item: `decide` sees its value, and says what to answer and what to
-    /// write, if anything.
+    /// Changes one item: `decide` gets its value, and returns the result and the new value, if it
+    /// changes.
     pub(crate) async fn update<V, T>(
         &self,
         key: &Key,
@@ -125,8 +127,8 @@ impl<S: Store> StoreLedger<S> {
         .await
     }
 
-    /// Commits what `plan` has read and decided, or plans again if someone else wrote
-    /// meanwhile. Answers what the plan did that was committed.
+    /// Commits the writes of `plan`, or calls `plan` again if another host wrote meanwhile. Returns
+    /// the result of the plan that was committed.
     pub(crate) async fn commit<T, F>(&self, plan: impl Fn() -> F) -> Result<T, LedgerError>
     where
         F: Future<Output = Result<(T, Vec<Write>), LedgerError>>,

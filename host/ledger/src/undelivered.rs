@@ -1,8 +1,8 @@
-//! The list of notifications that were tried and not told, for operators: the entries themselves
-//! are items of their own, which nothing lists.
+//! The list of notifications that were tried and not delivered, for operators: their entries are
+//! items of their own, which can't be listed.
 //!
-//! It is kept in some tens of items, so that failures at the same time seldom want the same one, and
-//! each item is limited, so that none grows too large for its store: DynamoDB takes 400 KB.
+//! It is kept in some tens of items, so that concurrent failures seldom write the same one. The
+//! size of each item is limited, so that none grows too large for its store: DynamoDB takes 400 KB.
 
 use std::collections::BTreeMap;
 
@@ -14,16 +14,17 @@ use crate::store::Key;
 /// The partition of the list.
 pub(crate) const UNDELIVERED: &str = "untold";
 
-/// In so many items it is kept.
+/// The number of items of the list.
 const ITEM_COUNT: u32 = 64;
 
-/// So many notifications are in an item at most: those that changed last.
+/// The most notifications in an item: those that changed last.
 const MAX_PER_ITEM: usize = 100;
 
-/// So many characters are kept of an error or a reason; the entry itself has all of it.
+/// The most characters that the list keeps of an error or a reason; the entry itself has the whole
+/// text.
 const MAX_ERROR_CHARS: usize = 500;
 
-/// The item that has a notification, if it is on the list.
+/// The key of the item that has a notification, if it is on the list.
 pub(crate) fn undelivered_key(key: &NotificationKey) -> Key {
     let hash = key
         .as_str()
@@ -42,13 +43,13 @@ pub(crate) fn is_undelivered(state: &NotificationState) -> bool {
     }
 }
 
-/// What is in an item of the list.
+/// The value of an item of the list.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(crate) struct Undelivered(pub(crate) BTreeMap<NotificationKey, NotificationEntry>);
 
 impl Undelivered {
-    /// Takes in what a notification has come to.
+    /// Adds a notification to the list, or removes it, according to its state.
     pub(crate) fn update(&mut self, key: &NotificationKey, entry: &NotificationEntry) {
         if !is_undelivered(&entry.state) {
             self.0.remove(key);

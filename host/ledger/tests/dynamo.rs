@@ -1,5 +1,5 @@
-//! A ledger in a DynamoDB table: what is written there, lost answers, and what it says when
-//! the table can't be used.
+//! A ledger in a DynamoDB table: the items that it writes, lost responses, and the errors when the
+//! table can't be used.
 
 mod common;
 
@@ -20,7 +20,7 @@ fn ledger(sim: &SimAws) -> DynamoLedger {
     DynamoLedger::new(client(sim), sim.table_name())
 }
 
-/// Ways in which the first attempt can fare badly, and the second as well.
+/// Ways in which the first attempt can fail, and the second as well.
 #[rstest]
 #[case::reply_lost(&[Fault::ResponseLost])]
 #[case::replies_lost(&[Fault::ResponseLost, Fault::ResponseLost])]

@@ -1,4 +1,4 @@
-//! A ledger in a file: what a restart finds, and what is said of a file that can't be used.
+//! A ledger in a file: its content after a restart, and the errors for a file that can't be used.
 
 mod common;
 
@@ -10,7 +10,7 @@ use common::{account, at, claim, delivered, failed, key, slot, target};
 use groundcrew_core::catalog::RecordId;
 use groundcrew_core::notification::ClaimOutcome;
 use groundcrew_core::ports::{Ledger, NotificationLedger, SlotLimits, SlotOutcome};
-use groundcrew_ledger::{FaultyDisk, FileError, FileLedger};
+use groundcrew_ledger::{FileError, FileLedger, FillableDisk};
 use redb::{Database, TableDefinition};
 use tempfile::TempDir;
 
@@ -52,7 +52,7 @@ async fn a_restart_finds_all_there_was() {
     );
 }
 
-/// A copy of the file while it is open is what a crash would leave.
+/// A copy of the file while it is open equals the file after a crash.
 #[tokio::test]
 async fn a_ledger_that_was_never_closed_has_all_that_it_answered() {
     let (directory, path) = fixture();
@@ -74,12 +74,12 @@ async fn a_ledger_that_was_never_closed_has_all_that_it_answered() {
     }
 }
 
-/// While the disk is full every write says so; nothing that was answered before is lost, and once there
-/// is space it goes on by itself, as does a ledger that is opened meanwhile.
+/// While the disk is full every write fails with that error. No successful write is lost. Once
+/// there is space, the ledger continues by itself, and so does one that is opened meanwhile.
 #[tokio::test]
 async fn a_disk_that_was_full_is_forgotten() {
     let (_kept, path) = fixture();
-    let disk = FaultyDisk::default();
+    let disk = FillableDisk::default();
     let ledger = FileLedger::open_on(disk.clone(), &path).unwrap();
     ledger.take_slot(&slot(1), SlotLimits::in_all(9)).await.unwrap();
     disk.fill();
@@ -94,7 +94,8 @@ async fn a_disk_that_was_full_is_forgotten() {
     assert_eq!(FileLedger::open(&path).unwrap().slots().await.unwrap().len(), 2);
 }
 
-/// A ledger whose file is moved away refuses everything, and makes no new one; put back, it goes on.
+/// A ledger whose file is moved away refuses everything, and creates no new file. When the file is
+/// put back, it continues.
 #[tokio::test]
 async fn a_file_that_is_gone_is_told() {
     let (directory, path) = fixture();
@@ -122,7 +123,7 @@ fn a_link_to_nowhere_is_named() {
     assert!(error.to_string().contains("symbolic link to nowhere/ledger.db"), "{error}");
 }
 
-/// Set for the process that is killed: the ledger to write.
+/// The environment variable of the process that is killed: the ledger that it writes.
 const TO_WRITE: &str = "GROUNDCREW_LEDGER_TO_WRITE";
 
 #[test]
@@ -139,7 +140,7 @@ fn a_killed_host_leaves_all_that_it_was_answered() {
     }
     for answers in [1, 10, 50] {
         let (_kept, path) = fixture();
-        // This very test, in a process of its own.
+        // This same test, in a process of its own.
         let mut host = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "a_killed_host_leaves_all_that_it_was_answered", "--nocapture"])
             .env(TO_WRITE, &path)
@@ -153,7 +154,7 @@ fn a_killed_host_leaves_all_that_it_was_answered() {
         assert!(matches!(error, FileError::InUse { .. }), "{error}");
         host.kill().unwrap();
         host.wait().unwrap();
-        // What it was answered until it died is still in the pipe.
+        // Its output until it died is still in the pipe.
         let answered = answers + answered.count();
         let ledger = FileLedger::open(&path).unwrap();
         let slots = runtime.block_on(ledger.slots()).unwrap();

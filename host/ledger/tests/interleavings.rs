@@ -1,5 +1,5 @@
-//! Hosts that share a ledger, in every order of their reads and writes, with answers lost on
-//! the way: what was promised holds.
+//! Hosts that share a ledger, in random orders of their reads and writes and with lost responses:
+//! the ledger's promises hold.
 
 mod common;
 
@@ -32,7 +32,7 @@ const CAP: usize = 3;
 /// Accounts, each with a notification.
 const ACCOUNTS: usize = 5;
 
-/// Far more than hosts need, even when claims run out because their answers were lost.
+/// Far more than hosts need, even when claims expire because their responses were lost.
 const LONGEST: Duration = Duration::from_secs(6 * 3600);
 
 /// A store on the other side of a network.
@@ -77,7 +77,7 @@ impl Store for RemoteStore {
     }
 }
 
-/// What is true of all hosts together.
+/// The state of all hosts together.
 #[derive(Default)]
 struct SharedState {
     running: BTreeSet<AccountId>,
@@ -86,7 +86,7 @@ struct SharedState {
     delivered: BTreeMap<AccountId, u32>,
 }
 
-/// One host: runs every account once, and tells every notification unless it is told.
+/// One host: updates every account once, and delivers every notification that is not delivered yet.
 struct Host<'a> {
     name: String,
     ledger: Arc<dyn FullLedger>,
@@ -107,7 +107,7 @@ impl Host<'_> {
         sleep(Duration::from_millis(milliseconds)).await;
     }
 
-    /// Calls until there is an answer, as the engine does.
+    /// Retries a call until it succeeds, as the engine does.
     async fn retry_until_success<T, F>(&self, call: impl Fn() -> F) -> T
     where
         F: Future<Output = Result<T, LedgerError>>,
@@ -163,7 +163,7 @@ impl Host<'_> {
                 notifier: "ams".into(),
                 by: self.name.clone(),
                 now,
-                // Beyond any loss of the answer to what follows.
+                // Longer than any retries of the next calls take.
                 until: now + Duration::from_secs(600),
                 redriven: 0,
             };
@@ -191,7 +191,7 @@ impl Host<'_> {
     }
 }
 
-/// Lets hosts live, each with a ledger of its own, and looks at what they did.
+/// Runs hosts, each with a ledger of its own, and checks the results.
 async fn play(ledgers: Vec<Arc<dyn FullLedger>>, clock: SimClock, seed: u64) {
     fastrand::seed(seed);
     let shared_state = Mutex::default();
@@ -218,7 +218,8 @@ async fn play(ledgers: Vec<Arc<dyn FullLedger>>, clock: SimClock, seed: u64) {
     assert_eq!(shared_state.delivered, each(1));
 }
 
-/// A store on which another host gives an account up, and frees its slot, before one of the reads.
+/// A store on which another host dead-letters an account, and frees its slot, before one of the
+/// reads.
 struct GivenUpBefore {
     store: Arc<MemoryStore>,
     reads: AtomicU32,
@@ -252,7 +253,7 @@ impl Store for GivenUpBefore {
     }
 }
 
-/// What another host gives up between any two reads is not begun.
+/// An account that another host dead-letters between any two reads is not started.
 #[rstest]
 #[case::before_all(0, SlotOutcome::DeadLettered)]
 #[case::after_the_slots(1, SlotOutcome::AlreadyHeld(slot(1)))]

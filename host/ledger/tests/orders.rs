@@ -1,4 +1,4 @@
-//! Orders, and the trail of them, wherever the ledger is.
+//! Orders, and the trail of them, in every kind of ledger.
 
 mod common;
 
@@ -9,8 +9,8 @@ use futures_util::future::join_all;
 use groundcrew_core::account::AccountId;
 use groundcrew_core::plan_id::PlanId;
 use groundcrew_core::ports::{
-    Approval, ApprovalState, ApprovedPlan, LaneSummary, Ledger, Order, OrderLedger, Orders, Pause,
-    SweepRecord, TrailEntry, UpdateProgress,
+    Approval, ApprovalState, ApprovedPlan, Ledger, Order, OrderLedger, Orders, Pause, SweepRecord,
+    SweptLane, TrailEntry, UpdateProgress,
 };
 use groundcrew_ledger::{Key, MemoryLedger, Store, StoreLedger, Write};
 use rstest::rstest;
@@ -19,7 +19,7 @@ fn plan(number: u8) -> PlanId {
     PlanId::from_digest(&[number; 6])
 }
 
-/// A sweep that has made this plan.
+/// The record of a sweep with this plan.
 fn sweep(made: Option<PlanId>) -> SweepRecord {
     let json = serde_json::json!({
         "began": at(1), "completed": at(2), "target": target(), "accounts": 9, "current": 4,
@@ -28,13 +28,13 @@ fn sweep(made: Option<PlanId>) -> SweepRecord {
     let sweep: SweepRecord = serde_json::from_value(json).unwrap();
     SweepRecord {
         plan: made,
-        lanes: [("canary".into(), LaneSummary { to_update: 3, ..LaneSummary::default() })].into(),
+        lanes: [("canary".into(), SweptLane { to_update: 3, ..SweptLane::default() })].into(),
         rules: [("lanes".into(), "canary".into())].into(),
         ..sweep
     }
 }
 
-/// What was ordered, with its number.
+/// The orders of a trail, with their numbers.
 fn orders(trail: Vec<TrailEntry>) -> Vec<(u64, Order)> {
     trail.into_iter().map(|trail_entry| (trail_entry.number, trail_entry.order)).collect()
 }
@@ -51,7 +51,7 @@ async fn each_order_is_in_the_trail_with_its_effect(
     assert_eq!(one.order_pause("canary", &issued_by(1)).await, Ok(None));
     let pause = Pause { why: "paused by ada".into(), at: at(1), automatic: false };
     assert_eq!(two.lanes().await.unwrap()["canary"].paused, Some(pause.clone()));
-    // What changes nothing is no order.
+    // A command that changes nothing is no order.
     assert_eq!(two.order_pause("canary", &issued_by(2)).await, Ok(Some(pause.clone())));
     assert_eq!(two.order_resume("canary", &issued_by(3)).await, Ok(Some(pause)));
     assert_eq!(two.lanes().await.unwrap()["canary"].paused, None);
@@ -114,7 +114,7 @@ async fn orders_that_are_given_at_once_are_all_in_the_trail(
     assert_eq!(paused, lanes.iter().map(|lane| format!("pause {lane}")).collect());
 }
 
-/// More accounts than one order, or one transaction, takes.
+/// More accounts than one order, or one transaction, can have.
 #[rstest]
 #[tokio::test(start_paused = true)]
 async fn many_accounts_are_redriven(#[values(Kind::Memory, Kind::File, Kind::Dynamo)] kind: Kind) {
@@ -143,7 +143,7 @@ async fn many_accounts_are_redriven(#[values(Kind::Memory, Kind::File, Kind::Dyn
     assert_eq!(ledger.trail().await.unwrap().len(), 3);
 }
 
-/// The trail is as long as it says, and no longer.
+/// The trail is never longer than its limit.
 #[tokio::test(start_paused = true)]
 async fn the_last_orders_are_kept() {
     let ledger = MemoryLedger::new();
@@ -209,7 +209,7 @@ async fn orders_are_taken_in_up_to_a_number(
     }
 }
 
-/// A groundcrew that knows of no trail writes what operators ask for without it.
+/// An older groundcrew writes operator commands without a trail.
 #[tokio::test(start_paused = true)]
 async fn an_older_groundcrew_in_between_loses_no_order() {
     let ledger = MemoryLedger::new();
@@ -227,7 +227,7 @@ async fn an_older_groundcrew_in_between_loses_no_order() {
     assert_eq!((orders.last_number, orders.last_logged), (4, 3));
 }
 
-/// What was there before there was a trail.
+/// The items from before there was a trail.
 #[tokio::test(start_paused = true)]
 async fn a_ledger_of_an_older_groundcrew_is_read() {
     let ledger = MemoryLedger::new();

@@ -1,4 +1,4 @@
-//! What a ledger promises, wherever it is.
+//! The promises of every kind of ledger.
 
 mod common;
 
@@ -15,10 +15,10 @@ use groundcrew_core::notification::{ClaimOutcome, NotificationState};
 use groundcrew_core::plan_id::PlanId;
 use groundcrew_core::ports::{
     AlertClaim, Approval, ApprovalState, FreedSlot, Heartbeat, HeldAccount, HostKind, LaneRecord,
-    LaneSummary, Orders, Pause, PlanRecord, Slot, SlotLimits, SlotOutcome, SweepRecord, UpdateEnd,
+    Orders, Pause, PlanRecord, Slot, SlotLimits, SlotOutcome, SweepRecord, SweptLane, UpdateEnd,
     UpdateProgress,
 };
-use groundcrew_core::update_need::AppliedState;
+use groundcrew_core::update_need::AccountAppliedState;
 use rstest::rstest;
 
 #[rstest]
@@ -96,7 +96,7 @@ async fn a_lane_counts_its_failures_once_each(
     for number in 1..=3 {
         one.take_slot(&slot(number), SlotLimits::in_all(9)).await.unwrap();
     }
-    // Each twice, as after a lost answer.
+    // Each twice, as after a lost response.
     for _ in 0..2 {
         let answer = one.free_slot(&slot(1), Some(&failed(1)), ended(false, 7)).await;
         assert_eq!(answer.map(|freed| freed.lane), Ok(record(1, 7)));
@@ -105,14 +105,14 @@ async fn a_lane_counts_its_failures_once_each(
         let answer = two.free_slot(&slot(2), Some(&failed(1)), ended(false, 6)).await;
         assert_eq!(answer.map(|freed| freed.lane), Ok(record(2, 7)));
     }
-    // One whose start AWS refused: it never had a slot.
+    // An account whose start AWS refused never had a slot.
     for _ in 0..2 {
         let answer = two.free_slot(&slot(9), Some(&failed(1)), ended(false, 8)).await;
         assert_eq!(answer.map(|freed| freed.lane), Ok(record(3, 8)));
     }
     let pause = Pause { why: "3 failures in a row".into(), at: at(9), automatic: true };
     let paused = one.pause_lane("all", &pause).await.unwrap();
-    // The first reason is the one that is told.
+    // The first reason is kept.
     let later = Pause { why: "by hand".into(), at: at(10), automatic: false };
     assert_eq!(two.pause_lane("all", &later).await.as_ref(), Ok(&paused));
     assert_eq!(paused, LaneRecord { paused: Some(pause), ..record(3, 8) });
@@ -148,7 +148,7 @@ async fn a_slot_is_freed_together_with_the_progress(
         assert_eq!(ledger.progress(&account(1), &target()).await, Ok(failed(1)));
     }
     ledger.free_slot(&slot(1), Some(&failed(2)), None).await.unwrap();
-    // A repeat of the first that comes late, and one that says nothing.
+    // A late repeat of the first call, and one without progress.
     ledger.free_slot(&slot(1), Some(&failed(1)), None).await.unwrap();
     ledger.free_slot(&slot(1), None, None).await.unwrap();
     assert_eq!(ledger.progress(&account(1), &target()).await, Ok(failed(2)));
@@ -164,7 +164,7 @@ async fn all_progress_is_listed_however_much_it_is(
 ) {
     let fixture = LedgerFixture::new(kind);
     let ledger = fixture.host();
-    // DynamoDB answers a megabyte at a time.
+    // DynamoDB returns a megabyte at a time.
     let long = UpdateProgress { last_error: Some("no ".repeat(50_000)), ..failed(1) };
     for number in 0..20 {
         ledger.free_slot(&slot(number), Some(&long), None).await.unwrap();
@@ -198,7 +198,7 @@ async fn a_notification_is_taken_and_settled(
     assert_eq!(two.notification(&key(1)).await, Ok(Some(entry(1, taken, 1))));
     let claimed = two.claim(&claim(1, "two", 59)).await;
     assert_eq!(claimed, Ok(ClaimOutcome::ClaimedByOther { until: at(60) }));
-    // The first has died. When it is back, it is too late.
+    // The first host has died. When it is back, it is too late.
     let Ok(ClaimOutcome::Acquired(second)) = two.claim(&claim(1, "two", 60)).await else {
         panic!("the claim was over");
     };
@@ -341,7 +341,7 @@ async fn a_plan_is_approved_once_it_is_needed(
     assert_eq!(one.approve(&plan(1), &issued_by(5)).await, Ok(approved));
     let record = two.orders().await.unwrap().plans.remove(&plan(1)).unwrap();
     assert_eq!(record.approved, Some(approval(4)));
-    // The oldest are forgotten.
+    // The oldest plans are removed.
     for number in 2..=21 {
         one.record_pending_plan(&plan(number), at(number.into())).await.unwrap();
     }
@@ -359,7 +359,7 @@ async fn what_operators_ask_for_and_sweeps_see_is_kept(
     let (one, two) = (fixture.host(), fixture.host());
     one.order_sweep(&issued_by(7)).await.unwrap();
     assert_eq!(two.overview().await.unwrap().orders.sweep, Some(at(7)));
-    // By a clock that is behind it is another order all the same, and never an earlier one.
+    // Even with a clock that is behind it is another order, and its time is never earlier.
     two.order_sweep(&issued_by(6)).await.unwrap();
     let second = two.overview().await.unwrap().orders.sweep;
     assert!(second > Some(at(7)) && second < Some(at(8)), "{second:?}");
@@ -376,7 +376,7 @@ async fn what_operators_ask_for_and_sweeps_see_is_kept(
         closed: 1,
         lanes: [(
             "all".into(),
-            LaneSummary {
+            SweptLane {
                 to_update: 4,
                 dead_lettered: 0,
                 held: 1,
@@ -438,7 +438,7 @@ async fn what_was_given_up_is_redriven_once(
     assert_eq!(redrive().await, Ok([].into()));
     assert_eq!(ledger.progress(&account(1), &target).await, Ok(redriven));
     assert_eq!(ledger.orders().await.unwrap().sweep, Some(at(9)));
-    // How often is remembered, whatever comes of it.
+    // The number of redrives is kept, whatever the result is.
     assert_eq!(ledger.take_slot(&slot(1), SlotLimits::in_all(1)).await, Ok(SlotOutcome::Acquired));
     ledger.free_slot(&slot(1), Some(&given_up), None).await.unwrap();
     let progress = ledger.progress(&account(1), &target).await.unwrap();
@@ -456,7 +456,7 @@ async fn footings_are_noted_many_at_once(
 ) {
     let fixture = LedgerFixture::new(kind);
     let (one, two) = (fixture.host(), fixture.host());
-    let applied_state = |record: &str| AppliedState {
+    let applied_state = |record: &str| AccountAppliedState {
         record: RecordId::new(record),
         ou: Some("ou-a".into()),
         landing_zone: Some("3.3".into()),
@@ -486,7 +486,7 @@ async fn each_host_has_a_heartbeat_until_it_stops(
     };
     let (service, lambda) = (HostKind::Service, HostKind::Lambda);
     assert_eq!(one.hosts().await.unwrap().last(), None);
-    // At once, as at the start of a stack.
+    // Concurrently, as at the start of a stack.
     let heartbeats = [heartbeat("one", service, 0), heartbeat("two", lambda, 0)];
     let (first, second) =
         tokio::join!(one.record_heartbeat(&heartbeats[0]), two.record_heartbeat(&heartbeats[1]));
@@ -499,14 +499,14 @@ async fn each_host_has_a_heartbeat_until_it_stops(
         one.remove_heartbeat("one", at(90)).await.unwrap();
         let hosts = two.hosts().await.unwrap();
         assert_eq!(hosts.running(at(100)).count(), 1);
-        // The other is killed.
+        // The other host is killed.
         let last = hosts.last().unwrap();
         assert_eq!((last.heartbeat, last.stopped), (heartbeat("one", service, 90), true));
         assert_eq!(hosts.running(at(181)).count(), 0);
     }
 }
 
-/// Whether it is told inline or comes again and again, after a gate or by another host.
+/// Whether it is delivered at once or after many tries, after a gate or by another host.
 #[rstest]
 #[tokio::test(start_paused = true)]
 async fn what_was_tried_and_not_told_is_listed_until_it_is(
@@ -531,7 +531,7 @@ async fn what_was_tried_and_not_told_is_listed_until_it_is(
     assert!(matches!(one.claim(&claim(1, "one", 20)).await, Ok(ClaimOutcome::Acquired(_))));
     one.complete(&key(1), "one", &delivered(), at(21)).await.unwrap();
     assert!(states(two.clone()).await.is_empty());
-    // Told at once: never listed.
+    // Delivered at once: never listed.
     assert!(matches!(one.claim(&claim(2, "one", 0)).await, Ok(ClaimOutcome::Acquired(_))));
     one.complete(&key(2), "one", &delivered(), at(1)).await.unwrap();
     assert!(states(two).await.is_empty());

@@ -1,4 +1,4 @@
-//! A ledger file that is open in one process is reached by others through it.
+//! Other processes reach a ledger file through the process that has it open.
 #![cfg(unix)]
 
 mod common;
@@ -18,7 +18,7 @@ async fn whoever_connects_is_one_more_host() {
     let ledger = Arc::new(FileLedger::open(&file).unwrap());
     assert!(matches!(FileLedger::open(&file), Err(FileError::InUse { .. })));
 
-    // One that died left its socket.
+    // A process that died has left its socket.
     drop(SharedLedgerServer::bind(&file).unwrap());
     std::fs::write(socket_path(&file), "").unwrap();
     let share = SharedLedgerServer::bind(&file).unwrap();

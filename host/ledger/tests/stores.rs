@@ -1,4 +1,4 @@
-//! What a store promises, of every kind.
+//! The promises of every kind of store.
 
 mod common;
 
@@ -32,7 +32,7 @@ async fn all_is_written_or_nothing(#[values(Kind::Memory, Kind::File, Kind::Dyna
     assert_eq!(store.commit(&first).await, Ok(true));
     assert_eq!(store.commit(&first).await, Ok(false));
     let a = version(store, "a").await;
-    // The first would be possible, the second not.
+    // The first write would be possible, the second would not.
     for refused in [
         [write("a", a, Some("3")), write("b", None, Some("4"))],
         [write("a", a, None), write("b", Some(u64::MAX), Some("4"))],

@@ -18,7 +18,7 @@ use crate::bindings::groundcrew;
 use crate::bindings::groundcrew::plugin::support_cases;
 use crate::bindings::groundcrew::plugin::types::Failure;
 use crate::instance_state::InstanceState;
-use crate::support::not_granted;
+use crate::support_cases::not_granted;
 
 impl groundcrew::plugin::types::Host for InstanceState {}
 

@@ -10,7 +10,7 @@ use wasmtime_wasi_http::{WasiHttpCtxView, WasiHttpView};
 
 use crate::http::{HttpAccess, OutgoingHttp};
 use crate::log::PluginLog;
-use crate::support::{SupportCapability, SupportGrant};
+use crate::support_cases::{SupportCapability, SupportGrant};
 use crate::usage::Usage;
 use crate::wasi::Wasi;
 

@@ -26,7 +26,7 @@ use crate::policy::LoadedPolicy;
 use crate::runtime_error::RuntimeError;
 use crate::sandbox::{CallContext, InstanceTemplate, Sandbox};
 use crate::spec::{NotifierSpec, PluginSpec, PolicySpec, Source};
-use crate::support;
+use crate::support_cases;
 use crate::world::World;
 use crate::{contract, convert, schema, script};
 
@@ -222,7 +222,7 @@ impl Runtime {
         if !cases && imports(contract::SUPPORT_CASES) {
             return Err(LoadError::SupportCasesNotGranted {
                 plugin: plugin.to_owned(),
-                hint: support::grant_toml(["…"].into_iter()),
+                hint: support_cases::grant_toml(["…"].into_iter()),
             });
         }
         let http = capabilities.http.as_ref().is_some_and(|access| !access.grants.is_empty());

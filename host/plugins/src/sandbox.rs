@@ -28,7 +28,7 @@ use crate::http::OutgoingHttp;
 use crate::instance_state::{Capabilities, InstanceState};
 use crate::load_error::join_problems;
 use crate::log::PluginLog;
-use crate::support::SupportCapability;
+use crate::support_cases::SupportCapability;
 use crate::usage::Usage;
 use crate::wasi::Wasi;
 

@@ -6,7 +6,7 @@ use groundcrew_core::limits::Limits;
 use serde_json::Value;
 
 use crate::http::HttpAccess;
-use crate::support::SupportGrant;
+use crate::support_cases::SupportGrant;
 
 /// A policy as the config describes it.
 #[derive(Clone, Debug)]

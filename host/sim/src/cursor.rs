@@ -1,8 +1,8 @@
-//! Where a listing goes on.
+//! The position in a paged listing.
 
-/// Where a listing goes on: the number of the next item, and whether an empty page comes
-/// first. AWS answers such pages, so the simulated one does after the first page of a
-/// listing and after every eighth from there.
+/// The position in a paged listing: the number of the next item, and whether an empty page comes
+/// first. AWS returns such pages. The simulated AWS returns one after the first page of a listing,
+/// and after every eighth page from there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Cursor {
     pub(crate) next: usize,
@@ -10,7 +10,7 @@ pub(crate) struct Cursor {
 }
 
 impl Cursor {
-    /// Reads the token of a page; no token is the beginning.
+    /// Reads the token of a page. Without a token it is the first page.
     pub(crate) fn read(token: Option<&str>) -> Option<Self> {
         let Some(token) = token else { return Some(Self { next: 0, empty: false }) };
         let (empty, number) = match token.strip_prefix("empty-") {
@@ -25,8 +25,8 @@ impl Cursor {
         format!("page-{next}")
     }
 
-    /// The page this cursor stands for: where it begins and ends in a list of `total`
-    /// items, and the token of the page after it.
+    /// The page at this cursor: its start and end in a list of `total` items, and the token of the
+    /// next page.
     pub(crate) fn page(
         self,
         size: usize,

@@ -1,4 +1,4 @@
-//! Ids in the form that AWS gives them, made from numbers so that they can be read back
+//! Ids in the form of AWS's. They are made from numbers, so that the number can be read from the id
 //! without a table.
 
 /// Prefixes of the ids of Service Catalog.

@@ -1,25 +1,25 @@
 //! A simulated AWS control plane that answers the real AWS SDKs.
 //!
-//! [`model::Model`] is a function from HTTP request to answer: Control Tower and Service
+//! [`model::Model`] is a function from HTTP request to HTTP response: Control Tower and Service
 //! Catalog with the Account Factory product, Organizations, the Resource Groups Tagging API,
-//! Identity Center, SQS, SNS, STS, Support and DynamoDB, enforcing what AWS enforces. Beside it
-//! are the systems that notifiers tell over HTTP.
-//! [`SimAws`] plugs it under SDK clients as their HTTP client, so that serialization,
-//! retries and error parsing are those of the shipped code. [`serve()`] serves it over HTTP
-//! in real time, for the AWS CLI and other SDKs.
+//! Identity Center, SQS, SNS, STS, Support and DynamoDB. It enforces what AWS enforces. It also has
+//! the systems that notifiers call over HTTP.
+//! [`SimAws`] runs it under SDK clients as their HTTP client, so that serialization, retries and
+//! error parsing are those of the shipped code. [`serve()`] serves it over HTTP in real time, for
+//! the AWS CLI and other SDKs.
 //!
-//! # Where things are
+//! # Modules
 //!
-//! - `protocol`: the wire formats, and what of each service only they need to know;
-//! - `fleet`: the accounts that all services are about;
-//! - `faults`: what goes wrong, by the seed or because a test says so;
+//! - `protocol`: the wire formats, and the details of each service that only they need;
+//! - `fleet`: the accounts of the organization, which all services share;
+//! - `faults`: the faults of calls, events and updates, random by the seed or injected by a test;
 //! - `services`: one module for each service of AWS;
 //! - `web`: systems other than AWS;
-//! - `model`: all of them together, and what happens by itself;
-//! - `world`: a model with its clock, shared by those who call it: by SDKs in the same process
-//!   (`in_process`), or over HTTP (`serve`, with `state` to go on from).
+//! - `model`: all of them together, and the scheduled events;
+//! - `shared_model`: a model with its clock, shared by its callers: by SDKs in the same process
+//!   (`in_process`), or over HTTP (`serve`, with `state` to resume a saved state).
 //!
-//! None uses one that comes after it.
+//! No module uses one that comes after it in this list.
 //!
 //! # Repeatable runs
 //!

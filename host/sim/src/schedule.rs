@@ -1,4 +1,4 @@
-//! What will happen without anyone calling, in the order in which it will.
+//! The scheduled events: what happens without a call, ordered by time.
 
 use std::collections::BTreeMap;
 
@@ -7,24 +7,24 @@ use serde::{Deserialize, Serialize};
 
 use crate::faults::OperationFailure;
 
-/// Something that happens by itself.
+/// Something that happens without a call.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum ScheduledEvent {
     /// An operation ends.
     OperationEnds { record: u32, failure: Option<Box<OperationFailure>> },
-    /// A plan that a snapshot had in progress ends.
+    /// A provisioned product plan that was in progress in the snapshot ends.
     PlanEnds { account: u32 },
-    /// An account that somebody has closed is suspended.
+    /// A closed account becomes suspended.
     AccountSuspended { account: u32 },
     /// EventBridge delivers an event.
     #[serde(rename = "EventArrives")]
     EventDelivered { event: String },
-    /// Someone else wants to start an operation.
+    /// Another caller wants to start an operation.
     #[serde(rename = "ForeignActs")]
     ForeignOperationStarts { account: u32 },
 }
 
-/// Happenings to come. Those of one instant happen in the order in which they were added.
+/// The scheduled events. Those of one instant happen in the order in which they were added.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct EventSchedule {
     #[serde(rename = "happenings", with = "crate::state_serde::map_as_pairs")]
@@ -38,12 +38,12 @@ impl EventSchedule {
         self.added += 1;
     }
 
-    /// When the next one happens.
+    /// When the next one is due.
     pub(crate) fn next(&self) -> Option<Timestamp> {
         self.events.first_key_value().map(|((time, _), _)| *time)
     }
 
-    /// Takes the next one that is due.
+    /// Removes the next one that is due.
     pub(crate) fn pop_due(&mut self, now: Timestamp) -> Option<(Timestamp, ScheduledEvent)> {
         let entry = self.events.first_entry()?;
         if entry.key().0 > now {
@@ -53,7 +53,7 @@ impl EventSchedule {
         Some((time, happening))
     }
 
-    /// How many were ever added: changes when anything new is to happen.
+    /// How many were ever added. The number changes with each new one.
     pub(crate) fn added(&self) -> u64 {
         self.added
     }

@@ -1,4 +1,4 @@
-//! The model with its clock, as whoever serves it shares it.
+//! The model with its clock, shared by its callers.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -15,7 +15,7 @@ use crate::state;
 use crate::time::SimClock;
 use crate::web::{WebRequest, WebResponse};
 
-/// Longer than any caller waits for an answer.
+/// Longer than any caller waits for a response.
 const HANG_DURATION: Duration = Duration::from_secs(600);
 
 /// The model with its clock, shared by every client.
@@ -24,7 +24,7 @@ pub(crate) struct SharedModel {
     model: Mutex<Model>,
     pub(crate) clock: SimClock,
     changed: Notify,
-    /// Whether anything was asked of it since it was last kept.
+    /// Whether the model may have changed since the state was last taken.
     dirty: AtomicBool,
 }
 
@@ -32,9 +32,9 @@ pub(crate) struct SharedModel {
 #[derive(Debug)]
 pub(crate) enum ExchangeOutcome {
     Answered(Response),
-    /// It never reached the service.
+    /// The request never reached the service.
     NotConnected,
-    /// It may have, but no answer came back.
+    /// The request may have reached the service, but no response came back.
     Broken,
 }
 
@@ -48,7 +48,7 @@ impl SharedModel {
         }
     }
 
-    /// The model, for a moment. Wakes long polls if what is done to it may concern them.
+    /// Locks the model for the time of the call. Wakes long polls if the change may concern them.
     pub(crate) fn with<T>(&self, act: impl FnOnce(&mut Model) -> T) -> T {
         let mut model = self.lock();
         self.dirty.store(true, Ordering::Relaxed);
@@ -60,8 +60,8 @@ impl SharedModel {
         result
     }
 
-    /// The state as text, if anything may have changed since this was asked last. What happens by
-    /// itself needs no keeping: it follows from what is kept.
+    /// The state as text, if anything may have changed since the last call. Scheduled events need
+    /// no save: they follow from the saved state.
     pub(crate) fn take_changed_state(&self) -> Option<Result<String, serde_json::Error>> {
         let mut model = self.lock();
         if !self.dirty.swap(false, Ordering::Relaxed) {
@@ -71,18 +71,17 @@ impl SharedModel {
         Some(state::write(&model))
     }
 
-    /// Has the state kept again, since it could not be.
+    /// Has the state saved again, because the last save failed.
     pub(crate) fn mark_dirty(&self) {
         self.dirty.store(true, Ordering::Relaxed);
     }
 
-    /// A panic while the model was held would be a defect of the model itself; its state
-    /// is as good as it was.
+    /// A panic with the lock held would be a defect of the model itself. Its state is still usable.
     fn lock(&self) -> MutexGuard<'_, Model> {
         self.model.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Lets a request fare as decided.
+    /// Sends a request on this round trip, with its latency and its fault.
     pub(crate) async fn exchange(&self, request: &Request<'_>, trip: RoundTrip) -> ExchangeOutcome {
         sleep(trip.request_latency).await;
         let response = match trip.fault {
@@ -114,7 +113,8 @@ impl SharedModel {
         ExchangeOutcome::Answered(response)
     }
 
-    /// Lets a request of another system than AWS fare as decided. `None`: no answer comes back.
+    /// Sends a request to a system other than AWS, with a random or injected fault. `None`: no
+    /// response comes back.
     pub(crate) async fn web(&self, request: &WebRequest) -> Option<WebResponse> {
         let trip = self.with(|model| model.draw_web_round_trip());
         sleep(trip.request_latency).await;
@@ -153,7 +153,7 @@ impl SharedModel {
                 ModelResponse::Ready(response) => return response,
                 ModelResponse::Wait(poll) => poll,
             };
-            // Waking early, late or for nothing is all the same: the model is asked again.
+            // An early, late or needless wake-up is harmless: the model is called again.
             let _ = timeout_at(self.clock.instant(poll.wake_at), changed).await;
             changed = self.changed.notified();
             answer = self.with(|model| model.resume(self.clock.now(), poll));

@@ -1,5 +1,5 @@
-//! The state of a simulated AWS as text, from which it goes on: a line that tells its version and
-//! its digest, and the model as JSON.
+//! The state of a simulated AWS as text, from which it can resume: a line with its version and its
+//! digest, and the model as JSON.
 
 use data_encoding::HEXLOWER;
 use groundcrew_core::snapshot::Snapshot;
@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use crate::faults::FaultLevel;
 use crate::model::Model;
 
-/// Changes with every change of the model that old states can't be read with.
+/// Increases with every change of the model that makes old states unreadable.
 const VERSION: u32 = 2;
 
 /// The first line.
@@ -20,14 +20,14 @@ struct StateHeader {
     sha256: String,
 }
 
-/// What a server starts from.
+/// The initial settings of a server.
 #[derive(Clone, Debug)]
 pub struct ServeOptions {
-    /// What is random is by this seed. Real time repeats no run exactly.
+    /// The seed of all random values. In real time a run can't be repeated exactly.
     pub seed: u64,
     /// The organization.
     pub snapshot: Snapshot,
-    /// How much goes wrong. A reply that is lost closes its connection.
+    /// How many faults occur. The connection of a lost response is closed.
     pub faults: FaultLevel,
     /// Control Tower's quota of concurrent account operations: 5 unless AWS has raised it.
     pub quota: usize,
@@ -39,13 +39,13 @@ pub struct State {
     model: Model,
 }
 
-/// A text that is no state.
+/// Why a text is not a state.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StateError {
-    /// It never was one.
+    /// The text is something else.
     #[error("this is no state of `groundcrew sim-aws`: expected its first line to tell a version")]
     NotAState,
-    /// It is one of another version of groundcrew.
+    /// The state is of another version of groundcrew.
     #[error(
         "this is a state of version {found}, and this groundcrew reads version {VERSION}: use the \
          groundcrew that wrote it"
@@ -54,22 +54,22 @@ pub enum StateError {
         /// Its version.
         found: u32,
     },
-    /// It is not what was written.
+    /// The state is incomplete or was changed.
     #[error("this state is damaged: {0}")]
     Damaged(String),
 }
 
 impl State {
-    /// A new one, as of the real time.
+    /// A new state, at the present time.
     pub fn new(options: ServeOptions) -> Self {
         let ServeOptions { seed, snapshot, faults, quota } = options;
         Self { model: Model::new(seed, Timestamp::now(), snapshot, faults, quota) }
     }
 
-    /// Reads what was kept.
+    /// Reads a saved state.
     ///
     /// # Errors
-    /// When the text is not whole, or is of another version.
+    /// When the text is damaged, or is of another version.
     pub fn parse(text: &str) -> Result<Self, StateError> {
         let (head, model) = text.split_once('\n').unwrap_or((text, ""));
         let head: StateHeader = serde_json::from_str(head).map_err(|_| StateError::NotAState)?;
@@ -87,7 +87,7 @@ impl State {
         Ok(Self { model })
     }
 
-    /// Writes it as [`State::parse`] reads it.
+    /// Writes the state as [`State::parse`] reads it.
     ///
     /// # Errors
     /// Never in practice: everything in it can be written as JSON.
@@ -134,7 +134,7 @@ mod tests {
     const BEGIN: Timestamp = Timestamp::constant(1_788_249_600, 0);
     const ACCOUNTS: u32 = 6;
 
-    /// Something that changes a model or looks at it, of so many kinds.
+    /// A step that changes a model or reads from it, of one of several kinds.
     #[derive(Clone, Debug)]
     struct Step {
         kind: usize,
@@ -186,7 +186,7 @@ mod tests {
         ask(model, now, "AWS242ServiceCatalogService.UpdateProvisionedProduct", &body)
     }
 
-    /// Takes a step, and answers all that can be seen of it.
+    /// Takes a step, and returns everything that it shows.
     fn take(model: &mut Model, now: Timestamp, step: &Step) -> String {
         let &Step { kind, which, .. } = step;
         let account = format!("{:012}", 200_000_000_000_u64 + u64::from(which)).parse().unwrap();
@@ -330,7 +330,7 @@ mod tests {
         State::parse(&write(model).unwrap()).unwrap().into_model()
     }
 
-    /// All that tests can see of a model.
+    /// Everything that tests can read of a model.
     fn seen(model: &mut Model, now: Timestamp) -> String {
         let bodies = [UPDATES_QUEUE, UPDATES_DLQ, EVENTS_QUEUE, NOTIFICATIONS_DLQ];
         format!(
@@ -347,8 +347,8 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
 
-        /// Whatever a model has come to, one that was read from its state answers as it does, now
-        /// and ever after.
+        /// A model that was read from its state responds as the original does, now and after any
+        /// further steps.
         #[test]
         fn a_kept_model_answers_as_the_one_that_was_kept(
             before in prop::collection::vec(step(), 0..60),
@@ -371,7 +371,7 @@ mod tests {
             prop_assert_eq!(write(&kept).unwrap(), write(&model).unwrap());
         }
 
-        /// Text that was cut off, or changed anywhere, is never taken for a state.
+        /// A text that was cut off or changed anywhere is never accepted as a state.
         #[test]
         fn a_damaged_state_is_refused(place in any::<prop::sample::Index>(), cut in any::<bool>()) {
             let whole = write(&new(FaultLevel::None)).unwrap();
@@ -387,8 +387,8 @@ mod tests {
         }
     }
 
-    /// A state that was written once is read as long as its version is read: with a change of the
-    /// model that ends this, raise [`VERSION`], and write the new one with `UPDATE_STATE=1`.
+    /// A saved state stays readable as long as its version is supported. After a change of the
+    /// model that breaks this, increase [`VERSION`], and write the new state with `UPDATE_STATE=1`.
     #[test]
     fn a_state_of_this_version_is_read() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/states/VERSION.txt");
@@ -407,14 +407,14 @@ mod tests {
         assert!(seen.contains("OperationLog") && seen.contains("case-"), "{seen}");
     }
 
-    /// Each of the steps does something, so that the property above is about all of them.
+    /// Each of the steps has an effect, so that the property above covers all of them.
     #[test]
     fn the_steps_are_answered() {
         for kind in 0..32 {
             let mut model = new(FaultLevel::None);
             let answer = take(&mut model, BEGIN, &Step { kind, which: 0, seconds: 0 });
             let refused = [" 400 ", " 404 "].iter().any(|status| answer.contains(status));
-            // There is no such queue or item yet.
+            // The queue or the item does not exist yet.
             assert_eq!(refused, [13, 19].contains(&kind), "{kind}: {answer}");
         }
     }

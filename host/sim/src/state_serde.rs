@@ -1,6 +1,6 @@
-//! How values that serde has no form for are written into a kept state.
+//! How a saved state represents values that serde has no form for.
 
-/// A generator of random numbers, which goes on where it was.
+/// A generator of random numbers, which continues from its saved position.
 pub(crate) mod rng {
     use fastrand::Rng;
     use serde::{Deserialize, Deserializer, Serializer};
@@ -14,7 +14,7 @@ pub(crate) mod rng {
     }
 }
 
-/// A map whose keys are no texts: a list of keys with their values.
+/// A map whose keys are not strings: a list of keys with their values.
 pub(crate) mod map_as_pairs {
     use std::collections::BTreeMap;
 
@@ -39,7 +39,7 @@ pub(crate) mod map_as_pairs {
     }
 }
 
-/// A number with a fraction, to the last bit: JSON readers may round.
+/// A number with a fraction, as its bits, because JSON readers may round.
 pub(crate) mod f64_bits {
     use serde::{Deserialize, Deserializer, Serializer};
 

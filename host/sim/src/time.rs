@@ -1,4 +1,4 @@
-//! The time of a simulation: virtual, from its start on by tokio's clock, or real.
+//! The time of a simulation: virtual, by tokio's clock from a start time on, or real.
 
 use std::time::{Duration, SystemTime};
 
@@ -10,7 +10,8 @@ use tokio::time::Instant;
 /// The clock of a simulation, for the host and for the SDK.
 #[derive(Clone, Copy, Debug)]
 pub struct SimClock {
-    /// Where it began, and what tokio's clock showed then; the real time if not given.
+    /// The start time, and the time of tokio's clock then. Without it the clock shows the real
+    /// time.
     origin: Option<(Timestamp, Instant)>,
     /// How far it is ahead of the real time.
     ahead: Duration,
@@ -28,14 +29,14 @@ impl SimClock {
         Self { origin: None, ahead: Duration::ZERO }
     }
 
-    /// A clock that shows the real time, or begins at `earliest` where that is later: so it does
-    /// not go back behind a time that was shown before.
+    /// A clock that shows the real time, or starts at `earliest` if that is later. So it does not
+    /// go back behind a time that it has shown before.
     pub fn real_from(earliest: Timestamp) -> Self {
         let ahead = Duration::try_from(earliest.duration_since(Timestamp::now()));
         Self { origin: None, ahead: ahead.unwrap_or_default() }
     }
 
-    /// What tokio's clock shows when this one shows `time`.
+    /// The time of tokio's clock at which this clock shows `time`.
     pub fn instant(&self, time: Timestamp) -> Instant {
         let (start, epoch) = self.origin.unwrap_or_else(|| (Clock::now(self), Instant::now()));
         epoch + Duration::try_from(time.duration_since(start)).unwrap_or_default()
@@ -57,7 +58,7 @@ impl TimeSource for SimClock {
     }
 }
 
-/// `time` and `duration` after it; the end of time when that is beyond it.
+/// `time` plus `duration`, or the latest possible time if the sum is beyond it.
 pub(crate) fn saturating_later(time: Timestamp, duration: Duration) -> Timestamp {
     SignedDuration::try_from(duration)
         .ok()

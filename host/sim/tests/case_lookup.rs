@@ -1,5 +1,5 @@
-//! A case is looked for before it is opened: what a look costs does not grow with the cases that
-//! there are.
+//! The host searches for a case before it opens one. The cost of a search does not grow with the
+//! number of existing cases.
 
 mod common;
 
@@ -39,7 +39,7 @@ fn five_hundred_accounts_after_a_thousand_cases() {
             before.open(&key(number), &case()).await.unwrap();
         }
         tokio::time::sleep(Duration::from_secs(3600)).await;
-        // Another host, or the same one started again: it reads the four weeks once.
+        // Another host, or the same one after a restart: it reads the four weeks once.
         let support = AwsSupport::new(setup.clients.support.clone());
         let looks = || setup.sim.calls()["DescribeCases"];
         let already = looks();
@@ -49,7 +49,7 @@ fn five_hundred_accounts_after_a_thousand_cases() {
         let calls = looks() - already;
         assert_eq!(setup.sim.cases().len(), 1500);
         assert!((500..500 * 4).contains(&calls), "{calls}");
-        // What it has seen it knows without a look, whoever opened it.
+        // A case in the cache is found without a search, whichever host opened it.
         let already = looks();
         for number in (0..1000).step_by(50) {
             support.open(&key(number), &case()).await.unwrap();
@@ -58,7 +58,8 @@ fn five_hundred_accounts_after_a_thousand_cases() {
     });
 }
 
-/// What another host has opened meanwhile is seen, also when it is listed only minutes later.
+/// A host finds a case that another host has opened meanwhile, even if the case is listed only
+/// minutes later.
 #[test]
 fn cases_of_another_host() {
     run(async {
@@ -67,7 +68,7 @@ fn cases_of_another_host() {
         let hosts = [(); 2].map(|()| AwsSupport::new(setup.clients.support.clone()));
         for number in 0..20 {
             let id = hosts[number % 2].open(&key(number), &case()).await.unwrap();
-            // The other looks before it is listed.
+            // The other host searches before the case is listed.
             hosts[(number + 1) % 2].open(&key(1000 + number), &case()).await.unwrap();
             tokio::time::sleep(Duration::from_secs(301)).await;
             assert_eq!(hosts[(number + 1) % 2].open(&key(number), &case()).await, Ok(id));

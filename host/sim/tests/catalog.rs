@@ -80,7 +80,7 @@ fn accounts_are_on_the_versions_of_the_snapshot_and_a_release_makes_all_outdated
         assert_ne!(before, after);
         assert_eq!(are_current, [false; 4]);
 
-        // Both are told of.
+        // Each of the two artifacts has an event.
         let events = setup.events.receive(Duration::from_secs(20)).await.unwrap();
         let bodies: Vec<_> = events.iter().map(|event| event.body.as_str()).collect();
         assert_eq!(bodies.len(), 2);
@@ -181,7 +181,7 @@ fn the_same_token_is_the_same_record() {
     });
 }
 
-/// What an update must not do unnoticed: create a user, or name an OU that there is not.
+/// An update with an unknown email creates a user. An update with an unknown OU is rejected.
 #[test]
 fn an_unknown_user_is_created_and_an_unknown_unit_refused() {
     run(async {
@@ -231,7 +231,7 @@ fn a_lost_reply_is_repaired_by_the_token() {
         let factory = setup.catalog.account_factory().await.unwrap();
         let (products, _) = all_products(&setup, &factory).await;
         let request = request(&setup, &products[0], "token").await;
-        // One lost reply: the SDK itself asks again.
+        // After one lost response the SDK itself retries.
         setup.sim.inject_fault("UpdateProvisionedProduct", Fault::ResponseLost);
         let record = setup.catalog.start_update(&request).await.unwrap();
         assert_eq!(setup.sim.calls()["UpdateProvisionedProduct"], 2);
@@ -259,7 +259,8 @@ fn replies_lost_for_good_may_have_had_an_effect() {
         let record = setup.catalog.start_update(&request).await.unwrap();
         assert_eq!(setup.sim.operations()[0].record, record.as_str());
 
-        // An attempt whose reply was lost, then refusals: what the first did is unknown.
+        // The response of one attempt was lost, then the others were rejected: the effect of the
+        // first is unknown.
         let other = UpdateRequest { token: "other".into(), ..request };
         setup.sim.inject_fault("UpdateProvisionedProduct", Fault::ConnectionFailed);
         let error = setup.catalog.start_update(&other).await.unwrap_err();
@@ -363,8 +364,8 @@ fn an_account_that_is_not_enrolled_has_no_product() {
     });
 }
 
-/// Each field that a search may name finds what has that value in the answer, and nothing else; others
-/// are refused by name.
+/// Each search field finds the products with that value in the response, and no others. Unknown
+/// fields are rejected by name.
 #[test]
 fn products_are_found_by_each_field() {
     run(async {
@@ -390,7 +391,7 @@ fn products_are_found_by_each_field() {
                 text(first.last_successful_provisioning_record_id()),
                 1,
             ),
-            // Not the account's, which has a blank.
+            // Not the name of the account, which has a blank.
             ("name", text(first.name()), 1),
             ("physicalId", "111122223333".into(), 1),
             ("productId", text(first.product_id()), 2),

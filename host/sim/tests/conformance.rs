@@ -1,4 +1,4 @@
-//! The answers of the served model against botocore's service models.
+//! Checks the responses of the served model against botocore's service models.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -8,7 +8,7 @@ use tokio::net::TcpListener;
 use tokio::process::Command;
 use tokio::sync::oneshot;
 
-/// The interpreter that has boto3: `GROUNDCREW_PYTHON`, or that of the virtual environment.
+/// The Python interpreter with boto3: `GROUNDCREW_PYTHON`, or that of the virtual environment.
 fn python(workspace: &Path) -> PathBuf {
     match std::env::var_os("GROUNDCREW_PYTHON") {
         Some(python) => python.into(),

@@ -1,5 +1,5 @@
-//! DynamoDB: items, conditions, queries and transactions, as a ledger asks for them, and that
-//! anything else is refused by its name.
+//! DynamoDB: items, conditions, queries and transactions as a ledger uses them. Anything else is
+//! rejected by its name.
 
 mod model_calls;
 
@@ -230,7 +230,7 @@ fn a_page_holds_a_megabyte() {
     assert_eq!(seen, ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"]);
 }
 
-/// A transaction that puts one item, deletes one, and replaces one if it is as it was seen.
+/// A transaction that puts one item, deletes one, and replaces one if it is unchanged.
 fn transaction() -> Value {
     json!({ "TransactItems": [
         { "Put": { "TableName": "groundcrew", "Item": key("a", "new"),

@@ -1,4 +1,4 @@
-//! Whatever is sent to the simulated AWS is answered: no request ends it for the others.
+//! The simulated AWS responds to every request, and no request ends it.
 
 use fastrand::Rng;
 use groundcrew_sim::model::{Model, ModelResponse, supported_operations};
@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 const NOW: Timestamp = Timestamp::constant(1_788_242_400, 0);
 
-/// What targets begin with, by the names under which services are offered.
+/// The prefixes of `X-Amz-Target`, by the names of the services in the table of operations.
 const TARGETS: [(&str, &str); 8] = [
     ("dynamodb", "DynamoDB_20120810"),
     ("identitystore", "AWSIdentityStore"),
@@ -22,7 +22,7 @@ const TARGETS: [(&str, &str); 8] = [
     ("support", "AWSSupport_20130415"),
 ];
 
-/// Members of requests to DynamoDB, which refuses those that it doesn't know.
+/// Members of requests to DynamoDB, which rejects unknown members.
 const OF_DYNAMODB: [&str; 8] = [
     "ConditionExpression",
     "ExclusiveStartKey",
@@ -34,7 +34,7 @@ const OF_DYNAMODB: [&str; 8] = [
     "TransactItems",
 ];
 
-/// Members of requests to the others.
+/// Members of requests to the other services.
 const MEMBERS: [&str; 29] = [
     "AccessLevelFilter",
     "AlternateIdentifier",
@@ -73,7 +73,7 @@ fn model() -> Model {
     Model::new(1, NOW, random_fleet(3, 0, 1), FaultLevel::None, 5)
 }
 
-/// The status of the answer; none while it waits.
+/// The status of the response. `None` while a long poll waits.
 fn ask(model: &mut Model, path: &str, target: Option<&str>, body: &[u8]) -> Option<u16> {
     match model.handle(NOW, &Request { path, target, body }) {
         ModelResponse::Ready(response) => Some(response.status),
@@ -81,7 +81,7 @@ fn ask(model: &mut Model, path: &str, target: Option<&str>, body: &[u8]) -> Opti
     }
 }
 
-/// A value that may fit and may not.
+/// A value that may be valid or not.
 fn value(rng: &mut Rng, names: &[&str], depth: usize) -> Value {
     const TEXTS: [&str; 16] = [
         "",
@@ -174,7 +174,7 @@ fn what_nobody_offers_is_refused(
     assert!(status.is_some_and(|status| (400..500).contains(&status)), "{status:?}");
 }
 
-/// Whether a condition is taken, or refused with an error of DynamoDB's.
+/// Whether a condition is accepted, or rejected with an error of DynamoDB.
 fn put(model: &mut Model, condition: &str) -> u16 {
     let body = json!({
         "TableName": "groundcrew",

@@ -1,5 +1,5 @@
-//! Answers that AWS did not give, such as the pages of proxies: called again like after an error of
-//! the service, and told as what they are.
+//! Responses that do not come from AWS, such as the pages of proxies: the call is retried, as after
+//! an error of the service, and the error describes the response.
 
 mod common;
 

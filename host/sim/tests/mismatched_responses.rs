@@ -1,5 +1,5 @@
-//! Looks whose answer is about something else than was asked for: a simulated AWS whose answers
-//! are changed on their way. None is believed.
+//! Responses about another resource than the requested one: a simulated AWS whose responses are
+//! changed on their way. None of them is accepted.
 
 mod common;
 
@@ -37,10 +37,10 @@ use groundcrew_sim::{FaultLevel, SimAws, SimOptions, random_fleet};
 use rstest::rstest;
 use serde_json::{Value, json};
 
-/// Changes the answer of an operation.
+/// Changes the response of an operation.
 type Change = Box<dyn FnMut(&str, &mut Value) + Send>;
 
-/// The simulated AWS, whose answers are changed.
+/// The simulated AWS with changed responses.
 #[derive(Clone)]
 struct Changed {
     inner: SharedHttpClient,
@@ -72,7 +72,7 @@ impl HttpClient for Changed {
 
 impl HttpConnector for Connector {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        // `AWSSupport_20130415.DescribeCases`, or of Control Tower `/get-landingzone`.
+        // `AWSSupport_20130415.DescribeCases`, or for Control Tower `/get-landingzone`.
         let target = request.headers().get("x-amz-target").map(str::to_owned);
         let operation = target.unwrap_or_else(|| request.uri().to_owned());
         let operation = operation.rsplit(['.', '/']).next().unwrap_or_default().to_owned();
@@ -113,7 +113,7 @@ struct ChangedAws {
 }
 
 impl ChangedAws {
-    /// Three accounts, and an AWS whose answers are changed by this.
+    /// Three accounts, and an AWS whose responses are changed by this function.
     async fn new(change: impl FnMut(&str, &mut Value) + Send + 'static) -> Self {
         let sim = SimAws::new(SimOptions {
             seed: 1,
@@ -142,7 +142,7 @@ impl ChangedAws {
         Self { catalog: catalog(&clients), account: product.account.clone(), sim, clients, product }
     }
 
-    /// Looks for what this operation answers. Nothing: it was found.
+    /// Reads the result of this operation. `Ok`: it was found.
     async fn read(&self, operation: &str) -> Result<(), AwsError> {
         let Self { catalog, account, product, clients, .. } = self;
         let directory = OrganizationsDirectory::new(clients.organizations.clone());
@@ -185,7 +185,7 @@ impl ChangedAws {
     }
 }
 
-/// Sets what is at a pointer of every answer of an operation.
+/// Sets the value at a JSON pointer in every response of an operation.
 fn setting(operation: &str, at: &str, to: Value) -> impl FnMut(&str, &mut Value) + Send + use<> {
     let (operation, at) = (operation.to_owned(), at.to_owned());
     move |called, answer| {
@@ -197,7 +197,7 @@ fn setting(operation: &str, at: &str, to: Value) -> impl FnMut(&str, &mut Value)
     }
 }
 
-/// Every look by an id or a name, and where its answer says what it is about.
+/// Every read by an id or a name, and the member of its response that names the resource.
 #[rstest]
 #[case("DescribeProductAsAdmin", "/ProductViewDetail/ProductViewSummary/Name", "Account Vending")]
 #[case("DescribeProvisionedProduct", "/ProvisionedProductDetail/Id", "pp-anothersother")]
@@ -224,12 +224,12 @@ fn an_answer_about_something_else_is_not_believed(
         let error = place.read(operation).await.unwrap_err();
         assert_eq!(error.class, ErrorClass::Transient, "{error}");
         assert!(error.to_string().contains(&format!("the answer is about {other}")), "{error}");
-        // What was begun has begun, whatever is said of it.
+        // The update has started, whatever the response is about.
         assert_eq!(error.effect_possible, called == "UpdateProvisionedProduct");
     });
 }
 
-/// A search is one for words: it may find more than what it was for.
+/// A search matches words, so it may find more than the requested resource.
 #[test]
 fn a_search_that_finds_others() {
     run(async {
@@ -250,14 +250,14 @@ fn a_search_that_finds_others() {
             found.push(other(&[("Id", "pp-2"), ("ProductId", "prod-another")]));
         };
         let place = ChangedAws::new(others).await;
-        // By id: the account is that of the product asked for.
+        // By id: the account is that of the requested product.
         let product = place.catalog.provisioned_product(&place.product.id).await.unwrap();
         assert_eq!(product.account, place.account);
-        // By product: those of another are none of Account Factory.
+        // By product: those of another product do not belong to Account Factory.
         let id = ProductId::new(place.sim.product_id());
         let found = place.catalog.provisioned_products(&id, None).await.unwrap().items;
         assert!(!found.iter().any(|product| product.id.as_str() == "pp-2"), "{found:?}");
-        // By status: what is available is not under change.
+        // By status: an available product is not under change.
         assert_eq!(place.catalog.under_change().await.unwrap().len(), 0);
         let all = |called: &str, answer: &mut Value| {
             if called == "SearchProvisionedProducts" {
@@ -271,7 +271,7 @@ fn a_search_that_finds_others() {
     });
 }
 
-/// A user of IAM Identity Center is looked for by an email address, and described by an id.
+/// A user of IAM Identity Center is found by an email address, and described by an id.
 #[rstest]
 #[case::as_it_is("/Nothing", json!(null), true)]
 #[case::in_capitals("/Emails/0/Value", json!("in capitals"), true)]
@@ -321,8 +321,8 @@ fn case() -> SupportCase {
     }
 }
 
-/// What DescribeCases answers of the case that is there: whether it is taken for the
-/// notification's, another one is opened, or neither.
+/// The response of DescribeCases about an existing case. The test shows whether the case is
+/// accepted as that of the notification, another one is opened, or neither.
 #[rstest]
 #[case::as_it_is("/Nothing", json!(null), Ok(1))]
 #[case::anothers_body(
@@ -356,7 +356,7 @@ fn a_case_that_is_there(
     });
 }
 
-/// An OU is registered by one baseline: another one's says nothing of it.
+/// An OU is registered by one baseline. Another baseline does not register it.
 #[test]
 fn a_baseline_that_was_not_asked_for() {
     run(async {

@@ -33,7 +33,7 @@ fn ten_thousand_accounts_are_listed_with_their_units() {
         assert_eq!(accounts.len(), 10_000);
         assert!(empty > 10, "{empty}");
         let calls = setup.sim.calls();
-        // Names of OUs are asked for once each.
+        // The name of each OU is read once.
         assert_eq!(calls["DescribeOrganizationalUnit"], 7);
         assert_eq!(calls["ListAccounts"], 500 + empty as u64);
         let names: Vec<_> =

@@ -1,4 +1,4 @@
-//! SQS: the calls about queues, and what of messages the host itself does not use.
+//! SQS: the operations on queues, and what the host itself does not use of messages.
 
 mod model_calls;
 
@@ -14,7 +14,7 @@ fn sqs() -> ModelCalls {
     ModelCalls::to("AmazonSQS")
 }
 
-/// Makes a queue and answers its URL.
+/// Creates a queue and returns its URL.
 fn create(calls: &mut ModelCalls, name: &str, attributes: Value) -> String {
     let request = json!({ "QueueName": name, "Attributes": attributes });
     calls.ok("CreateQueue", &request)["QueueUrl"].as_str().unwrap().to_owned()

@@ -24,7 +24,7 @@ fn queued_update(account: u64, attempt: u32) -> QueuedUpdate {
     }
 }
 
-/// A FIFO queue with a visibility timeout of 30 s that gives up after two receives.
+/// A FIFO queue with a visibility timeout of 30 s and a redrive after two receives.
 struct Fifo {
     setup: Setup,
     client: Client,
@@ -147,7 +147,7 @@ fn a_message_comes_again_after_its_visibility_timeout_and_the_old_receipt_is_wor
         assert_eq!(count, "2");
         assert!(fifo.delete(&first[0]).await.is_err());
         fifo.delete(&second[0]).await.unwrap();
-        // Again it does nothing.
+        // A second delete has no effect.
         fifo.delete(&second[0]).await.unwrap();
     });
 }
@@ -265,7 +265,7 @@ fn hints_come_back_as_they_were_sent_and_repeats_are_swallowed() {
         assert_eq!(received, queued_updates);
         assert_eq!(setup.sim.calls()["SendMessageBatch"], 6);
         assert_eq!(setup.updates.receive(0, Duration::from_secs(20)).await.unwrap(), []);
-        // Another attempt is no repeat.
+        // Another attempt is not a duplicate.
         setup.updates.send(&[queued_update(0, 2)]).await.unwrap();
         assert_eq!(setup.updates.receive(10, Duration::ZERO).await.unwrap().len(), 1);
     });
@@ -341,13 +341,13 @@ fn unreadable_messages_and_dead_letters_are_kept_with_their_reason() {
         let dead = setup.sim.messages(&setup.sim.events_dlq_url());
         assert_eq!(dead, [r#"{"reason":"the event is not JSON","unreadable":"?"}"#]);
         assert!(setup.sim.messages(&setup.sim.events_url()).is_empty());
-        // Looked up once for each queue.
+        // The dead-letter queue of each queue is looked up once.
         assert_eq!(setup.sim.calls()["GetQueueUrl"], 2);
     });
 }
 
-/// An EventBridge rule can fill a FIFO queue, where it gives a message group: one event after the other
-/// is received, deleted, or handed to the dead-letter queue.
+/// An EventBridge rule can fill a FIFO queue if it sets a message group. The events are received
+/// one after the other, and each is deleted or dead-lettered.
 #[test]
 fn events_may_come_through_a_fifo_queue() {
     run(async {

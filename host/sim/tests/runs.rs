@@ -54,7 +54,7 @@ fn subjects_and_topics_are_checked_as_sns_does() {
     });
 }
 
-/// What a run leaves behind.
+/// The traces of a run.
 #[derive(Debug, PartialEq)]
 struct Trace {
     calls: BTreeMap<String, u64>,
@@ -63,7 +63,7 @@ struct Trace {
     end: jiff::Timestamp,
 }
 
-/// A naive host: updates each product once, four at a time, asking again when it must.
+/// A naive host: it updates each product once, four at a time, and retries when it must.
 fn naive(level: FaultLevel, seed: u64) -> Trace {
     run(async {
         let setup = Setup::new(random_fleet(60, 50, 3), level, seed);

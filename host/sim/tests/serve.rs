@@ -1,4 +1,4 @@
-//! The model over HTTP: what botocore does not try.
+//! The model over HTTP: the cases that botocore does not cover.
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -12,7 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-/// Nothing here takes longer.
+/// Longer than anything here takes.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 struct Server {
@@ -34,10 +34,10 @@ impl Server {
         Self { address, stop, task }
     }
 
-    /// Sends bytes and answers all that comes back until the connection is closed.
+    /// Sends bytes and returns everything that comes back until the connection is closed.
     async fn raw(&self, bytes: &[u8]) -> Vec<u8> {
         let mut stream = TcpStream::connect(self.address).await.unwrap();
-        // The server may answer and close before it has read everything.
+        // The server may respond and close before it has read everything.
         let _ = stream.write_all(bytes).await;
         let mut answer = Vec::new();
         let _ = within(stream.read_to_end(&mut answer)).await;
@@ -76,7 +76,7 @@ impl Server {
     }
 }
 
-/// Status and body of an answer that is not chunked.
+/// Status and body of a response that is not chunked.
 fn parts(answer: &[u8]) -> (u16, Vec<u8>) {
     let split = answer.windows(4).position(|window| window == b"\r\n\r\n").expect("an answer");
     let head = std::str::from_utf8(&answer[..split]).unwrap();
@@ -154,7 +154,7 @@ async fn a_long_poll_ends_when_something_comes() {
     let server = Server::start().await;
     let receive = json!({ "QueueUrl": server.url("groundcrew-events"), "WaitTimeSeconds": 20 });
     let (received, _) = tokio::join!(server.call("AmazonSQS.ReceiveMessage", &receive), async {
-        // Once the poll is there, and so waits.
+        // Wait until the long poll has started.
         while server.control("GET", "calls", "").await.1.get("ReceiveMessage").is_none() {}
         server.control("POST", "event", "{}").await
     });

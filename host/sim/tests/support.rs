@@ -1,4 +1,4 @@
-//! AWS Support: what it takes, shows and refuses.
+//! AWS Support: what it accepts, shows and rejects.
 
 mod model_calls;
 
@@ -25,7 +25,7 @@ fn case() -> Value {
     })
 }
 
-/// Opens a case and answers its id.
+/// Opens a case and returns its id.
 fn open(calls: &mut ModelCalls) -> String {
     calls.ok("CreateCase", &case())["caseId"].as_str().unwrap().to_owned()
 }

@@ -8,10 +8,10 @@ use groundcrew_core::notification::{
 use groundcrew_core::ports::SupportCases as _;
 use groundcrew_core::support_case::SupportCase;
 
-/// Opens a case, unless one of this key is open already.
+/// Opens a case, unless a case with this key is open already.
 ///
 /// # Errors
-/// As a plugin would say it.
+/// The failure as a plugin would return it.
 pub async fn open(
     support: &AwsSupport,
     key: &NotificationKey,

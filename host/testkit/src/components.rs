@@ -1,11 +1,11 @@
-//! Policies and notifiers made of a few lines of core WebAssembly text.
+//! Policies and notifiers from a few lines of WebAssembly text.
 
 use std::path::Path;
 
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
 
-/// A world with everything that test plugins may import; what they don't is left out.
+/// The worlds with everything that test plugins may import. Unused imports are removed.
 const WORLDS: &str = r#"
     package test:hostile;
 
@@ -43,23 +43,24 @@ const WORLDS: &str = r#"
     }
 "#;
 
-/// A policy that imports nothing, accepts any settings and always abstains, unless a
-/// part of it is replaced.
+/// A policy that imports nothing, accepts any settings and always abstains, unless a part of it is
+/// replaced.
 ///
-/// Results are read from fixed places in memory, where zeros mean success: `configure`
-/// answers at 32, `evaluate` at 64. There the decision's case is at 72, its payload at 80.
+/// Results are read from fixed addresses in memory, where zeros mean success: the result of
+/// `configure` from 32, that of `evaluate` from 64. The decision's case is then at 72, its payload
+/// at 80.
 #[derive(Clone, Copy)]
 pub struct PolicyComponent {
     /// Its imports, for example [`LOG`].
     pub imports: &'static str,
     /// Its memory.
     pub memory: &'static str,
-    /// More data and functions.
+    /// Additional data and functions.
     pub fields: &'static str,
     /// Runs in `configure`.
     pub configure: &'static str,
-    /// Runs when the candidate's action is `onboard`, so that the same plugin can be
-    /// asked for something harmless afterwards.
+    /// Runs when the candidate's action is `onboard`, so that a test can call the same plugin with
+    /// a harmless candidate afterwards.
     pub onboard: &'static str,
     /// Runs for every candidate.
     pub evaluate: &'static str,
@@ -117,28 +118,28 @@ impl PolicyComponent {
     }
 }
 
-/// A notifier that imports nothing, accepts any settings and answers the reference `r-1`,
-/// unless a part of it is replaced.
+/// A notifier that imports nothing, accepts any settings and returns the reference `r-1`, unless a
+/// part of it is replaced.
 ///
-/// `notify` answers at 64, where zero means success. Then the reference's address is at 68
-/// and its length at 72; otherwise the failure's kind is at 68, its code at 72, its message
-/// at 80, at 88 whether an effect is possible, at 92 whether to wait, and at 96 how long.
+/// The result of `notify` is at 64, where zero means success. Then the reference's address is at 68
+/// and its length at 72. Otherwise the failure's kind is at 68, its code at 72, its message at 80,
+/// at 88 whether an effect is possible, at 92 whether to wait, and at 96 how long.
 #[derive(Clone, Copy)]
 pub struct NotifierComponent {
     /// Its imports, for example [`LOG`].
     pub imports: &'static str,
     /// Its memory.
     pub memory: &'static str,
-    /// More data and functions.
+    /// Additional data and functions.
     pub fields: &'static str,
     /// Runs in `configure`.
     pub configure: &'static str,
-    /// Runs when the notification's cause is not `artifact`, so that the same plugin can be
-    /// given something harmless afterwards.
+    /// Runs when the notification's cause is not `artifact`, so that a test can call the same
+    /// plugin with a harmless notification afterwards.
     pub lifecycle: &'static str,
 }
 
-/// Always answers the reference `r-1`.
+/// Always returns the reference `r-1`.
 pub const RECEIPT: NotifierComponent = NotifierComponent {
     imports: "",
     memory: r#"(memory (export "memory") 2)"#,
@@ -152,8 +153,7 @@ pub const SUPPORT_CASES: &str = r#"
     (import "groundcrew:plugin/support-cases@0.1.0" "open-case" (func $open
         (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32)))"#;
 
-/// `$case`, which has a case opened and answers what the host does, to be used with
-/// [`SUPPORT_CASES`].
+/// `$case`, which opens a case and returns the result of the host. For use with [`SUPPORT_CASES`].
 pub const CASE: &str = r#"
     (data (i32.const 3072) "New account")
     (data (i32.const 3104) "It has landed.")
@@ -218,7 +218,7 @@ impl NotifierComponent {
     }
 }
 
-/// A policy of some contract that has the same names and another version.
+/// A policy for another version of the contract, with the same names.
 pub fn policy_of_contract(version: &str) -> Vec<u8> {
     let package = format!(
         "package groundcrew:plugin@{version};
@@ -235,7 +235,7 @@ pub fn policy_of_contract(version: &str) -> Vec<u8> {
     component(&package, "policy", &module)
 }
 
-/// A notifier whose `notify` takes and answers nothing.
+/// A notifier whose `notify` has no parameters and no result.
 pub fn notifier_without_parameters() -> Vec<u8> {
     let contract = "package groundcrew:plugin@0.1.0;
         interface types { record problem { at: string, message: string } }
@@ -261,7 +261,7 @@ pub fn notifier_without_parameters() -> Vec<u8> {
     component(contract, "notifier", module)
 }
 
-/// A component of one's own that has nothing to do with the contract.
+/// A component that does not use the contract.
 pub fn component_of_another_world() -> Vec<u8> {
     component(
         "package test:stranger; world greeter { export greet: func(); }",

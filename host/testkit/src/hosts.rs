@@ -1,4 +1,4 @@
-//! What hosts on a simulated AWS are made of.
+//! The parts of a host on a simulated AWS.
 
 use std::sync::Arc;
 
@@ -22,18 +22,18 @@ pub fn clients(sim: &SimAws) -> Clients {
     Environment::new(sim.region(), credentials, sim.http_client(), sim.time_source()).clients()
 }
 
-/// Its Service Catalog.
+/// The Service Catalog of a simulated AWS.
 pub fn catalog(sim: &SimAws, clients: &Clients) -> ServiceCatalog {
     let launch_path = LaunchPathSelector::ByPortfolio(sim.portfolio_name().to_owned());
     ServiceCatalog::new(clients.service_catalog.clone(), sim.product_name(), launch_path)
 }
 
-/// Its queue of events.
+/// The events queue of a simulated AWS.
 pub fn events(sim: &SimAws) -> Arc<dyn EventQueue> {
     Arc::new(SqsEventQueue::new(clients(sim).sqs, sim.events_url()))
 }
 
-/// What a host needs for its updates: nobody sees what happens.
+/// The ports of a host for updates, without an observer.
 pub fn updates(sim: &SimAws, ledger: Arc<dyn Ledger>) -> UpdatePorts {
     let clients = clients(sim);
     UpdatePorts {
@@ -49,7 +49,7 @@ pub fn updates(sim: &SimAws, ledger: Arc<dyn Ledger>) -> UpdatePorts {
     }
 }
 
-/// What a host needs to tell notifiers, by way of their queue or at once.
+/// The ports of a host for notifications, with the notifications queue or without it.
 pub fn notifications(
     sim: &SimAws,
     ledger: Arc<dyn NotificationLedger>,

@@ -1,5 +1,5 @@
-//! Another system as a test wants it: a server on loopback that notes what it is sent and
-//! answers as it was told to, badly if need be; and a network in which names lead to it.
+//! A fake of another system: a server on loopback that records its requests and responds as
+//! configured, also wrongly. And a network in which every name resolves to it.
 
 use std::collections::VecDeque;
 use std::io;
@@ -25,17 +25,17 @@ use tokio_rustls::TlsAcceptor;
 /// What the server does with a request.
 #[derive(Clone, Debug)]
 pub enum Behavior {
-    /// Answers with these bytes, and ends the connection.
+    /// Sends these bytes and closes the connection.
     Answers(String),
-    /// Answers with these bytes, then nothing more; the connection stays.
+    /// Sends these bytes, then nothing more, and keeps the connection open.
     Stalls(&'static str),
     /// Resets the connection.
     Resets,
-    /// Answers without end.
+    /// Sends bytes without end.
     Floods,
 }
 
-/// An answer with a status, a body and more header fields.
+/// A response with a status, a body and additional header fields.
 pub fn response(status: &str, fields: &str, body: &str) -> Behavior {
     let length = body.len();
     Behavior::Answers(format!(
@@ -43,7 +43,7 @@ pub fn response(status: &str, fields: &str, body: &str) -> Behavior {
     ))
 }
 
-/// What the server was sent.
+/// A request that the server received.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReceivedRequest {
     /// `POST /path HTTP/1.1`.
@@ -70,7 +70,8 @@ pub struct HttpServer {
 }
 
 impl HttpServer {
-    /// A server that does this with its first, second, … request, and the last with all after.
+    /// A server that behaves so at its first, second, … request, and as in the last element at all
+    /// later ones.
     pub async fn new(behavior: &[Behavior]) -> Self {
         Self::with(behavior, None).await
     }
@@ -100,7 +101,7 @@ impl HttpServer {
                         let mut stream = BufReader::new(stream);
                         let request = read(&mut stream).await;
                         recorded.lock().unwrap().extend(request);
-                        // Without a word of farewell.
+                        // The connection is reset instead of closed.
                         let _ = stream.into_inner().set_zero_linger();
                         return;
                     }
@@ -139,7 +140,8 @@ async fn serve(
     let mut stream = BufReader::new(stream);
     let Some(request) = read(&mut stream).await else { return };
     let tunnel = request.line.strip_prefix("CONNECT ").is_some();
-    // As GitHub's API does: "Request forbidden by administrative rules".
+    // GitHub's API rejects a request without a user agent: "Request forbidden by administrative
+    // rules".
     let behavior = match request.field("user-agent").is_empty() {
         true => {
             response("403 Forbidden", "", "Please make sure your request has a User-Agent header")
@@ -155,7 +157,7 @@ async fn serve(
         Behavior::Stalls(beginning) => {
             let _ = stream.write_all(beginning.as_bytes()).await;
             let _ = stream.flush().await;
-            // Until the other side goes.
+            // Until the client closes the connection.
             let _ = stream.read(&mut [0]).await;
         }
         Behavior::Resets => unreachable!("done before TLS"),
@@ -168,7 +170,7 @@ async fn serve(
     assert!(!tunnel, "a tunnel leads somewhere");
 }
 
-/// Reads one request; nothing when the other side goes before that.
+/// Reads one request. `None` if the client closes the connection before its end.
 async fn read(stream: &mut (impl AsyncBufReadExt + Unpin)) -> Option<ReceivedRequest> {
     let mut line = String::new();
     stream.read_line(&mut line).await.ok().filter(|read| *read > 0)?;
@@ -189,7 +191,7 @@ async fn read(stream: &mut (impl AsyncBufReadExt + Unpin)) -> Option<ReceivedReq
     })
 }
 
-/// A proxy that opens tunnels to this server, whatever host they shall lead to.
+/// A proxy that opens every tunnel to this server, whatever host the client requests.
 pub async fn proxy(to: SocketAddr) -> HttpServer {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -212,12 +214,13 @@ pub async fn proxy(to: SocketAddr) -> HttpServer {
     HttpServer { address, requests }
 }
 
-/// An authority that nobody else trusts: its certificate in PEM, and a server's with TLS.
+/// A certificate authority that only this test trusts: its certificate in PEM, and TLS for a server
+/// with a certificate of it.
 pub fn authority(server: &str) -> (String, TlsAcceptor) {
     authority_for(server, (2020, 4096))
 }
 
-/// The same, with a certificate of the server that is valid from the begin of one year to that of
+/// The same, with a server certificate that is valid from the start of one year to the start of
 /// another.
 pub fn authority_for(server: &str, (from, until): (i32, i32)) -> (String, TlsAcceptor) {
     let key = KeyPair::generate().unwrap();
@@ -244,20 +247,20 @@ pub fn authority_for(server: &str, (from, until): (i32, i32)) -> (String, TlsAcc
 
 /// A network in which every connection ends at one server.
 pub struct LoopbackNetwork {
-    /// What names are resolved to: first, second, … and the last for all after.
+    /// The results of name lookups: first, second, …, and the last for all later ones.
     answers: Mutex<VecDeque<Vec<IpAddr>>>,
-    /// Where every connection ends; nowhere when there is none.
+    /// The server at which every connection ends. Without one, every connection fails.
     server: Option<SocketAddr>,
     resolved: Mutex<Vec<String>>,
     connected: Mutex<Vec<SocketAddr>>,
 }
 
-/// Of a public network.
+/// An address of a public network.
 pub const PUBLIC: &str = "93.184.216.34";
 
 impl LoopbackNetwork {
-    /// Every connection ends at this server. Names are resolved to the first of `answers`, then the
-    /// second, … and the last from then on.
+    /// A network in which every connection ends at this server. Names resolve to the first of
+    /// `answers`, then to the second, …, and to the last from then on.
     pub fn to(server: &HttpServer, answers: &[&[&str]]) -> Arc<Self> {
         let addresses =
             |answer: &&[&str]| answer.iter().map(|address| address.parse().unwrap()).collect();
@@ -269,17 +272,17 @@ impl LoopbackNetwork {
         })
     }
 
-    /// Every name has a public address.
+    /// A network in which every name has a public address.
     pub fn public(server: &HttpServer) -> Arc<Self> {
         Self::to(server, &[&[PUBLIC]])
     }
 
-    /// The names that were resolved.
+    /// The names that were resolved, in order.
     pub fn resolved(&self) -> Vec<String> {
         self.resolved.lock().unwrap().clone()
     }
 
-    /// The addresses that were connected to.
+    /// The addresses that were connected to, in order.
     pub fn connected(&self) -> Vec<String> {
         self.connected.lock().unwrap().iter().map(ToString::to_string).collect()
     }
@@ -308,21 +311,21 @@ impl Network for LoopbackNetwork {
     }
 }
 
-/// A bearer token. Nothing may show it, nor the secrets that follow.
+/// A bearer token. No output may contain it, nor the secrets below.
 pub const TOKEN: &str = "token-5b1f7c2e";
-/// A key to sign with.
+/// A signing key.
 pub const KEY: &str = "key-93ac4410";
 /// The token of another system.
 pub const OTHER_TOKEN: &str = "others-0d7a88f1";
-/// The secret end of a webhook's URL of Slack.
+/// The secret end of a Slack webhook URL.
 pub const SLACK: &str = "T012AB3C4/B056DE7F8/aBcDeFgHiJkLmNoPqRsTuVwX";
-/// The same of Teams.
+/// The same for Teams.
 pub const TEAMS: &str = "0a1b2c3d4e5f/triggers/manual/paths/invoke?api-version=2016-06-01\
     &sp=%2Ftriggers%2Fmanual%2Frun&sv=1.0&sig=Zx-9_WvQ7rTb8kQ";
-/// The beginning of what Secrets Manager has.
+/// The prefix of the secrets in Secrets Manager.
 pub const STORED: &str = "stored-77e21c9b";
 
-/// The environment of the host, as far as it has secrets.
+/// The environment variables of the host that have secrets.
 fn variable(name: &str) -> Option<String> {
     match name {
         "TOKEN" => Some(TOKEN.to_owned()),
@@ -335,10 +338,10 @@ fn variable(name: &str) -> Option<String> {
     }
 }
 
-/// Secrets Manager: `cmdb` has another value each time that it is read anew.
+/// Secrets Manager. The value of `cmdb` changes with each call of `forget`.
 #[derive(Default)]
 pub struct FakeSecrets {
-    /// The ids that were to be read anew.
+    /// The ids that `forget` was called with.
     pub forgotten: Mutex<Vec<String>>,
 }
 
@@ -362,7 +365,7 @@ impl SecretStore for FakeSecrets {
     }
 }
 
-/// A clock that stands still.
+/// A clock that always shows the same time.
 struct FixedClock;
 
 impl Clock for FixedClock {
@@ -371,7 +374,7 @@ impl Clock for FixedClock {
     }
 }
 
-/// The way to other systems over this network, with the secrets of [`variable`].
+/// HTTP over this network, with the secrets of [`variable`].
 pub fn direct_http(network: Arc<dyn Network>) -> DirectHttp {
     DirectHttp::with_network(
         network,
@@ -380,7 +383,7 @@ pub fn direct_http(network: Arc<dyn Network>) -> DirectHttp {
     )
 }
 
-/// What the config says of its first notifier, on this network.
+/// The spec of the first notifier of this config, on this network.
 pub fn spec(config: &str, network: Arc<dyn Network>, store: Arc<FakeSecrets>) -> NotifierSpec {
     let config = Config::parse("test.toml", config).unwrap_or_else(|error| panic!("{error}"));
     let notifier = &config.notifiers[0];
@@ -403,7 +406,7 @@ pub fn spec(config: &str, network: Arc<dyn Network>, store: Arc<FakeSecrets>) ->
     }
 }
 
-/// The first notifier of a config.
+/// Loads the first notifier of a config.
 pub async fn load(
     runtime: &Runtime,
     config: &str,
@@ -412,14 +415,14 @@ pub async fn load(
     runtime.load_notifier(spec(config, network, Arc::default())).await
 }
 
-/// Writes a file that lives as long as what is answered.
+/// Writes a temporary file, which is deleted when the result is dropped.
 pub fn temp_file(content: &str) -> tempfile::TempPath {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), content).unwrap();
     file.into_temp_path()
 }
 
-/// A path as TOML.
+/// A path as a TOML string.
 pub fn toml_path(path: &Path) -> String {
     format!("{:?}", path.display().to_string())
 }

@@ -1,8 +1,8 @@
-//! What the tests of several crates share. No crate but tests depends on it.
+//! Test helpers that several crates share. Only tests depend on this crate.
 //!
-//! Each feature brings what one kind of test needs: `hosts` brings hosts on a simulated AWS,
-//! support cases and seeds; `plugins` brings components of a few lines of WebAssembly text, what
-//! policies and notifiers are loaded from and called with, and a server to tell.
+//! Each feature has the helpers for one kind of test. `hosts` has hosts on a simulated AWS, support
+//! cases and seeds. `plugins` has components from a few lines of WebAssembly text, the input for
+//! loading and calling policies and notifiers, and an HTTP server to notify.
 
 #![deny(missing_docs)]
 

@@ -1,16 +1,16 @@
-//! What is logged on this thread, to be looked at.
+//! Captures the log of this thread.
 
 use std::io;
 use std::sync::{Arc, Mutex};
 
 use tracing::subscriber::DefaultGuard;
 
-/// What is written to the log.
+/// The captured log.
 #[derive(Clone, Default)]
 pub struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Log {
-    /// All of it so far.
+    /// The whole log so far.
     pub fn text(&self) -> String {
         String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
     }
@@ -27,8 +27,7 @@ impl io::Write for Log {
     }
 }
 
-/// Has everything that is logged on this thread written down, at every level, until the guard is
-/// dropped.
+/// Captures the log of this thread at every level, until the guard is dropped.
 pub fn capture_logs() -> (Log, DefaultGuard) {
     let log = Log::default();
     let writer = log.clone();

@@ -1,4 +1,4 @@
-//! Notifications, specs of notifiers, and AWS Support as a test wants it.
+//! Notifications, specs of notifiers, and fakes of AWS Support.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
@@ -18,13 +18,13 @@ use serde_json::{Value, json};
 /// The service code that test notifiers are granted.
 pub const GRANTED_SERVICE: &str = "service-ams-operations-service-request";
 
-/// AWS Support: remembers what it is asked for.
+/// AWS Support that records the cases it opens.
 #[derive(Default)]
 pub struct RecordingSupport {
     opened: Mutex<Vec<(NotificationKey, SupportCase)>>,
-    /// What it fails with instead of opening a case.
+    /// The error that it returns instead of opening a case.
     pub error: Option<AwsError>,
-    /// Whether it never answers.
+    /// Whether it never returns.
     pub silent: bool,
 }
 
@@ -44,7 +44,7 @@ impl SupportCases for RecordingSupport {
 }
 
 impl RecordingSupport {
-    /// Fails with this code of AWS.
+    /// Fails with this AWS error code.
     pub fn failing(code: &str, class: ErrorClass, effect_possible: bool) -> Self {
         let error = AwsError {
             code: code.to_owned(),
@@ -54,18 +54,18 @@ impl RecordingSupport {
         Self { error: Some(error), ..Self::default() }
     }
 
-    /// Never answers.
+    /// Never returns.
     pub fn silent() -> Self {
         Self { silent: true, ..Self::default() }
     }
 
-    /// All that it was asked for.
+    /// All cases that it was called for.
     pub fn opened(&self) -> Vec<(NotificationKey, SupportCase)> {
         self.opened.lock().unwrap().clone()
     }
 }
 
-/// Answers at once and remembers nothing.
+/// Returns at once and records no case.
 #[derive(Default)]
 pub struct CountingSupport(AtomicU32);
 
@@ -112,10 +112,10 @@ pub async fn load_bytes(
     runtime.load_notifier(spec("hostile", Source::File(file.path().to_owned()), cases)).await
 }
 
-/// An event that says no more than it has to.
+/// An event with only the required members.
 pub const EVENT: &str = r#"{"id":"7c36b9a2-9ee4-4b5e-9f3c-2f0e4a9d3f10","source":"aws.controltower","detail":{"eventName":"CreateManagedAccount"}}"#;
 
-/// That the account 111122223333 was created: everything is known of it.
+/// A notification that the account 111122223333 was created, with every field set.
 pub fn notification() -> Notification {
     let account: groundcrew_core::account::AccountId = "111122223333".parse().unwrap();
     let unit = |id: &str, name: &str| OrganizationalUnit { id: id.into(), name: name.into() };
@@ -143,7 +143,7 @@ pub fn notification() -> Notification {
     }
 }
 
-/// A notification of which only id and name of the account are known.
+/// A notification with only the id and the name of the account.
 pub fn minimal_notification() -> Notification {
     let whole = notification();
     Notification {
@@ -158,13 +158,13 @@ pub fn minimal_notification() -> Notification {
     }
 }
 
-/// A notification about an account of this name.
+/// A notification for an account with this name.
 pub fn notification_for_name(name: &str) -> Notification {
     let whole = notification();
     Notification { account: changed(&whole, |account| account.name = name.to_owned()), ..whole }
 }
 
-/// The account of a notification, changed.
+/// A changed copy of the account of a notification.
 fn changed(whole: &Notification, change: impl FnOnce(&mut Account)) -> Option<Arc<Account>> {
     let mut account = whole.account.as_deref().cloned()?;
     change(&mut account);

@@ -1,4 +1,4 @@
-//! Policies to load, and candidates to ask them about.
+//! Policies to load, and candidates to evaluate them with.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -15,12 +15,12 @@ use groundcrew_plugins::{
 };
 use serde_json::{Value, json};
 
-/// A runtime with its defaults.
+/// A runtime with default settings.
 pub fn runtime() -> Runtime {
     Runtime::new(RuntimeOptions::default()).unwrap()
 }
 
-/// Small, so that tests that run into them are quick.
+/// Small limits, so that tests that reach them are quick.
 pub fn limits() -> Limits {
     Limits {
         timeout: Duration::from_millis(100),
@@ -62,7 +62,7 @@ pub async fn load_file(runtime: &Runtime, path: &Path) -> Result<LoadedPolicy, L
     runtime.load_policy(spec("hostile", Source::File(path.to_owned()))).await
 }
 
-/// An update of the account 111122223333, with these tags.
+/// A candidate for an update of the account 111122223333, with these tags.
 pub fn candidate(tags: Tags) -> Candidate {
     let account: groundcrew_core::account::AccountId = "111122223333".parse().unwrap();
     Candidate {
@@ -101,7 +101,7 @@ pub fn candidate(tags: Tags) -> Candidate {
     }
 }
 
-/// The same with these tags.
+/// The same candidate with these tags.
 pub fn tagged(pairs: &[(&str, &str)]) -> Candidate {
     let pairs = pairs.iter().map(|&(key, value)| (key.to_owned(), value.to_owned()));
     candidate(Tags::Known(pairs.collect()))

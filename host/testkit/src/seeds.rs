@@ -1,11 +1,11 @@
-//! Tests by seed: which seeds are run, and how one that fails is run alone.
+//! Tests by seed: which seeds run, and how to rerun a failed one alone.
 
 use std::ops::Range;
 
-/// `GROUNDCREW_SEEDS` seeds, or as many as `usual`, from `GROUNDCREW_FIRST_SEED` on.
+/// `GROUNDCREW_SEEDS` seeds, or `default_count`, starting with `GROUNDCREW_FIRST_SEED`.
 ///
 /// # Panics
-/// When one of these is no number.
+/// When one of these variables is not a number.
 pub fn seeds(default_count: u64) -> Range<u64> {
     let first = number("GROUNDCREW_FIRST_SEED", 1);
     first..first + number("GROUNDCREW_SEEDS", default_count)
@@ -18,7 +18,7 @@ fn number(name: &str, default: u64) -> u64 {
     }
 }
 
-/// Says how a failing seed of a test is run alone. Made by [`replay`](crate::replay).
+/// Prints how to rerun a failed seed of a test alone. Made by [`replay`](crate::replay).
 pub struct Replay {
     /// The seed.
     pub seed: u64,
@@ -28,7 +28,7 @@ pub struct Replay {
     pub test: &'static str,
 }
 
-/// A [`Replay`] of a seed of the test that calls it.
+/// A [`Replay`] of a seed, for the test that calls this macro.
 #[macro_export]
 macro_rules! replay {
     ($seed:expr) => {

@@ -11,7 +11,7 @@
 //! #[derive(serde::Deserialize, schemars::JsonSchema)]
 //! #[serde(deny_unknown_fields)]
 //! struct Frozen {
-//!     /// Name of an OU whose accounts are left alone.
+//!     /// Name of an OU whose accounts are excluded.
 //!     ou: String,
 //! }
 //!

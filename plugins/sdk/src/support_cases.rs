@@ -45,7 +45,7 @@ mod mock {
             Some(answer) => answer(case),
             None => Err(Failure::denied(
                 "no-host",
-                "there is no host here: a test says with `support_cases::answer_with` what is \
+                "there is no host here: a test says with `support_cases::mock_with` what is \
                  answered",
             )),
         })

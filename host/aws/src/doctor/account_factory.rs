@@ -1,4 +1,4 @@
-//! The Account Factory product, who may launch it, and where its accounts are.
+//! The Account Factory product, the principals that may launch it, and the OUs of its accounts.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,11 +16,11 @@ use crate::clients::Clients;
 use crate::organizations::OrganizationsDirectory;
 use crate::service_catalog::{LaunchPathSelector, ServiceCatalog};
 
-/// What permissions begin with.
+/// The prefix of the permissions.
 const SERVICE: &str = "servicecatalog";
 
-/// The product, and the OUs; these only if there is a product, by which enrolled accounts
-/// are found.
+/// The product and the OUs. The OUs are read only if there is a product, since the enrolled
+/// accounts are found by it.
 pub(super) async fn product_and_units(
     clients: &Clients,
     config: &Config,
@@ -131,7 +131,7 @@ async fn units(
     Ok(units)
 }
 
-/// The accounts that Account Factory has made or enrolled.
+/// The accounts that Account Factory has created or enrolled.
 async fn enrolled_accounts(
     catalog: &ServiceCatalog,
     product: &ProductId,
@@ -150,7 +150,7 @@ async fn enrolled_accounts(
     }
 }
 
-/// Every account of the organization, with ids and names of the OUs above it.
+/// Every account of the organization, with the ids and names of the OUs above it.
 async fn accounts(
     directory: &OrganizationsDirectory,
 ) -> Fact<BTreeMap<AccountId, Vec<(String, String)>>> {

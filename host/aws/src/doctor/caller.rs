@@ -1,4 +1,4 @@
-//! Who calls, and which organization that is in.
+//! The caller and its organization.
 
 use groundcrew_core::doctor::{Caller, Fact, Organization, ReadFailure};
 

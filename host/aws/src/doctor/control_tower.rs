@@ -11,10 +11,10 @@ use crate::clients::Clients;
 use crate::error::check_echo;
 use crate::identity_store::instances;
 
-/// What permissions begin with.
+/// The prefix of the permissions.
 const SERVICE: &str = "controltower";
 
-/// Name of the baseline that a registered OU has.
+/// Name of the baseline of a registered OU.
 const OU_BASELINE: &str = "AWSControlTowerBaseline";
 
 pub(super) async fn landing_zone(clients: &Clients) -> Fact<Option<LandingZoneFacts>> {
@@ -24,7 +24,7 @@ pub(super) async fn landing_zone(clients: &Clients) -> Fact<Option<LandingZoneFa
         .send()
         .await
         .map_err(read_failure(SERVICE, "ListLandingZones"))?;
-    // An organization has one at most.
+    // An organization has at most one.
     let Some(arn) = answer.landing_zones.into_iter().find_map(|zone| zone.arn) else {
         return Ok(None);
     };
@@ -60,7 +60,7 @@ async fn detail(clients: &Clients, arn: &str) -> Fact<LandingZoneDetail> {
     })
 }
 
-/// Ids of the OUs that have the baseline of registered ones.
+/// Ids of the OUs that have the baseline of registered OUs.
 pub(super) async fn registered_ous(clients: &Clients) -> Fact<BTreeSet<String>> {
     let mut units = BTreeSet::new();
     let Some(baseline) = ou_baseline(clients).await? else { return Ok(units) };
@@ -76,7 +76,7 @@ pub(super) async fn registered_ous(clients: &Clients) -> Fact<BTreeSet<String>> 
             .await
             .map_err(read_failure(SERVICE, "ListEnabledBaselines"))?;
         // arn:aws:organizations::ACCOUNT:ou/ORGANIZATION/OU
-        // An OU that has another baseline only is not registered.
+        // An OU that has only another baseline is not registered.
         let ours = answer.enabled_baselines.iter();
         let ours = ours.filter(|enabled| {
             arn_resource_id(&enabled.baseline_identifier) == arn_resource_id(&baseline)

@@ -1,4 +1,4 @@
-//! Reads what `groundcrew doctor` judges. Nothing is changed.
+//! Reads the facts that `groundcrew doctor` evaluates. It changes nothing.
 
 mod account_factory;
 mod caller;
@@ -24,14 +24,14 @@ use groundcrew_core::doctor::{
 use crate::clients::Clients;
 use crate::error::{read_error, unexpected};
 
-/// How long one thing may take to read, retries and all.
+/// The timeout of one read, with its retries.
 const READ_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// The same for a listing of every account: ten thousand of them are six hundred calls.
+/// The timeout of a listing of all accounts: ten thousand accounts take six hundred calls.
 const LISTING_TIMEOUT: Duration = Duration::from_secs(300);
 
-/// Reads everything that the config uses, all at once. `examine_file` looks at the ledger where
-/// it is a file, which is not AWS's.
+/// Reads everything that the config uses, concurrently. `examine_file` reads the ledger if it is a
+/// file, because a file is not part of AWS.
 pub async fn gather_facts(
     clients: &Clients,
     config: &Config,
@@ -66,7 +66,7 @@ pub async fn gather_facts(
             LedgerFacts::Table { name: name.clone(), table }
         },
     );
-    // Other systems are no part of AWS: whoever can send requests looks at them.
+    // Other systems are not part of AWS. The caller that can send requests checks them.
     Facts { caller, aws, ledger, notifiers: Vec::new() }
 }
 
@@ -134,7 +134,7 @@ async fn aws(clients: &Clients, config: &Config) -> AwsFacts {
     }
 }
 
-/// Gives up after a while. What was waited for then is said by the permission that it takes.
+/// Ends the read after a timeout. The error names the permission of the call that timed out.
 async fn with_timeout<T>(
     timeout: Duration,
     service: &'static str,
@@ -146,12 +146,12 @@ async fn with_timeout<T>(
         .unwrap_or_else(|_| Err(ReadFailure::too_slow(format!("{service}:{operation}"), timeout)))
 }
 
-/// Turns an error of a port into what could not be read of a service.
+/// Converts an error of a port into a read failure of a service.
 fn failure_of_service(service: &'static str) -> impl Fn(AwsError) -> ReadFailure {
     move |error| ReadFailure::from_aws_error(service, &error)
 }
 
-/// Turns an error of a call into what could not be read.
+/// Converts an error of a call into a read failure.
 fn read_failure<E>(
     service: &'static str,
     operation: &'static str,
@@ -162,7 +162,7 @@ where
     move |error| ReadFailure::from_aws_error(service, &read_error(operation, error))
 }
 
-/// An answer that lacks something.
+/// A response that lacks a member.
 fn incomplete(service: &'static str, operation: &'static str, what: &str) -> ReadFailure {
     let text = format!("the answer has no {what}");
     ReadFailure::from_aws_error(service, &unexpected(operation, ErrorClass::Transient, text))

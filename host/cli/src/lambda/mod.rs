@@ -15,7 +15,7 @@ use std::time::{Duration, SystemTime};
 
 use groundcrew_core::config::LedgerLocation;
 use groundcrew_core::ports::{Alerts, NotificationQueue};
-use groundcrew_core::suggestions::CommandSuggestions;
+use groundcrew_core::suggestions::CommandFormatter;
 use groundcrew_engine::notifications::Notifications;
 use groundcrew_engine::{Host, NoopObserver, SHUTDOWN_GRACE, Ticker};
 use jiff::Timestamp;
@@ -66,7 +66,7 @@ pub fn run() -> Result<(), CommandError> {
         let file = config_file()?;
         let mut read = read_config(Some(&file))?;
         // The reader of an alert has a config file of their own, and not the one within the Lambda.
-        read.config.suggestions = CommandSuggestions::default();
+        read.config.suggestions = CommandFormatter::default();
         if let LedgerLocation::File(_) = read.config.ledger.location {
             return Err(CommandError::Usage(format!(
                 "{}: a Lambda keeps no files, so its ledger has to be a DynamoDB table: write \

@@ -6,7 +6,7 @@ use std::io::{BufRead, IsTerminal, Write as _};
 
 use groundcrew_core::plan_id::{PlanId, RuleChange, rule_changes};
 use groundcrew_core::ports::{
-    Approval, ApprovalState, ApprovedPlan, LaneSummary, LedgerError, Orders, SweepRecord,
+    Approval, ApprovalState, ApprovedPlan, LedgerError, Orders, SweepRecord, SweptLane,
 };
 
 use super::operator;
@@ -159,7 +159,7 @@ fn write(plan: &PlanId, context: &PlanContext, out: &mut String) -> std::fmt::Re
     writeln!(out)?;
     lanes(context, sweep, out)?;
     writeln!(out)?;
-    let sum = |of: fn(&LaneSummary) -> usize| sweep.lanes.values().map(of).sum::<usize>();
+    let sum = |of: fn(&SweptLane) -> usize| sweep.lanes.values().map(of).sum::<usize>();
     let accounts = Totals {
         total: sweep.accounts,
         updated: None,

@@ -7,10 +7,10 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use groundcrew_core::account::AccountId;
+use groundcrew_core::decision_combiner::FinalDecision;
 use groundcrew_core::lane::LaneId;
-use groundcrew_core::pipeline::FinalDecision;
-use groundcrew_core::scheduler::{CandidateState, Sweep};
-use groundcrew_core::suggestions::CommandSuggestions;
+use groundcrew_core::scheduler::{AccountUpdateState, Sweep};
+use groundcrew_core::suggestions::CommandFormatter;
 use groundcrew_engine::{EngineEvent, Host, Observer};
 use jiff::Timestamp;
 
@@ -61,7 +61,7 @@ fn render(
     sweep: &Sweep,
     lanes: &[String],
     decisions: BTreeMap<AccountId, FinalDecision>,
-    suggestions: &CommandSuggestions,
+    suggestions: &CommandFormatter,
 ) -> String {
     let mut out = String::new();
     // Writing to a string can't fail.
@@ -70,23 +70,23 @@ fn render(
 }
 
 fn totals(sweep: &Sweep) -> Totals {
-    let number = |is: fn(&CandidateState) -> bool| {
+    let number = |is: fn(&AccountUpdateState) -> bool| {
         sweep.accounts.values().filter(|candidate_state| is(candidate_state)).count()
     };
     Totals {
         total: sweep.accounts.len(),
         updated: None,
         to_update: number(|candidate_state| {
-            matches!(candidate_state, CandidateState::Outdated { .. })
+            matches!(candidate_state, AccountUpdateState::Outdated { .. })
         }),
-        skipped: number(|candidate_state| matches!(candidate_state, CandidateState::Skipped)),
-        held: number(|candidate_state| matches!(candidate_state, CandidateState::Held { .. })),
+        skipped: number(|candidate_state| matches!(candidate_state, AccountUpdateState::Skipped)),
+        held: number(|candidate_state| matches!(candidate_state, AccountUpdateState::Held { .. })),
         failed: Some(number(|candidate_state| {
-            matches!(candidate_state, CandidateState::DeadLettered { .. })
+            matches!(candidate_state, AccountUpdateState::DeadLettered { .. })
         })),
-        current: number(|candidate_state| matches!(candidate_state, CandidateState::Current)),
+        current: number(|candidate_state| matches!(candidate_state, AccountUpdateState::Current)),
         not_enrolled: None,
-        closed: number(|candidate_state| matches!(candidate_state, CandidateState::Closed)),
+        closed: number(|candidate_state| matches!(candidate_state, AccountUpdateState::Closed)),
     }
 }
 
@@ -94,7 +94,7 @@ fn write(
     sweep: &Sweep,
     lanes: &[String],
     decisions: BTreeMap<AccountId, FinalDecision>,
-    suggestions: &CommandSuggestions,
+    suggestions: &CommandFormatter,
     out: &mut String,
 ) -> std::fmt::Result {
     let target = sweep.account_factory.target.as_str();
@@ -120,7 +120,7 @@ fn write(
         .accounts
         .iter()
         .filter(|(_, candidate_state)| {
-            matches!(candidate_state, CandidateState::DeadLettered { .. })
+            matches!(candidate_state, AccountUpdateState::DeadLettered { .. })
         })
         .map(|(account, _)| account.as_str())
         .collect();

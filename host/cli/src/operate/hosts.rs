@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use groundcrew_core::ports::{self, GoneHost, Heartbeat, HostKind};
-use groundcrew_core::suggestions::CommandSuggestions;
+use groundcrew_core::suggestions::CommandFormatter;
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -43,7 +43,7 @@ impl HostsReport {
         known: ports::Hosts,
         presence: HostPresence,
         now: Timestamp,
-        suggestions: &CommandSuggestions,
+        suggestions: &CommandFormatter,
     ) -> Self {
         let running: Vec<Heartbeat> = match presence {
             // Heartbeats of a moment ago don't count: this process has the file open.
@@ -157,7 +157,7 @@ mod tests {
 
     fn screen(known: ports::Hosts, presence: HostPresence, in_flight: bool) -> String {
         let mut out = String::new();
-        HostsReport::new(known, presence, NOW, &CommandSuggestions::with_config("crew.toml"))
+        HostsReport::new(known, presence, NOW, &CommandFormatter::with_config("crew.toml"))
             .write(NOW, in_flight, &mut out)
             .unwrap();
         for line in out.lines() {
@@ -172,9 +172,9 @@ mod tests {
             [heartbeat("12-ab", HostKind::Service, 12), heartbeat("34-cd", HostKind::Lambda, 40)];
         insta::assert_snapshot!(screen(known(&two), HostPresence::HeartbeatsOnly, true), @"
         host        12-ab: groundcrew 0.1.0 as a service since 2026-09-21 12:13 UTC,
-                    last heard of 00:00:12 ago
+                    last seen 00:00:12 ago
         host        34-cd: groundcrew 0.1.0 in a Lambda since 2026-09-21 12:13 UTC, last
-                    heard of 00:00:40 ago
+                    seen 00:00:40 ago
         ");
         let file = known(&[heartbeat("file", HostKind::Service, 12)]);
         insta::assert_snapshot!(screen(file, HostPresence::Connected, true), @"
@@ -193,9 +193,8 @@ mod tests {
         let killed = known(&[heartbeat("12-ab", HostKind::Service, 600)]);
         insta::assert_snapshot!(screen(killed.clone(), by, true), @"
         host        none runs on this ledger since 2026-09-21 14:03 UTC, when 12-ab
-                    (groundcrew 0.1.0 as a service) was last seen: what was in
-                    flight may have ended; start one with
-                    `groundcrew run --config crew.toml`
+                    (groundcrew 0.1.0 as a service) was last seen: what was in flight
+                    may have ended; start one with `groundcrew run --config crew.toml`
         ");
         insta::assert_snapshot!(screen(killed.clone(), by, false), @"
         host        none runs on this ledger since 2026-09-21 14:03 UTC, when 12-ab
@@ -223,9 +222,8 @@ mod tests {
         let killed = known(&[heartbeat("file", HostKind::Service, 5)]);
         insta::assert_snapshot!(screen(killed, HostPresence::Absent, true), @"
         host        none runs on this ledger since 2026-09-21 14:13 UTC, when file
-                    (groundcrew 0.1.0 as a service) was last seen: what was in
-                    flight may have ended; start one with
-                    `groundcrew run --config crew.toml`
+                    (groundcrew 0.1.0 as a service) was last seen: what was in flight
+                    may have ended; start one with `groundcrew run --config crew.toml`
         ");
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use groundcrew_core::config::Config;
 use groundcrew_core::notification::{NotificationEntry, NotificationKey, NotificationState};
 use groundcrew_core::ports::{LedgerError, QueueDepth};
-use groundcrew_core::suggestions::{CommandSuggestions, shell_quote};
+use groundcrew_core::suggestions::{CommandFormatter, shell_quote};
 use serde::Serialize;
 
 use crate::formatting::{count, format_minute, paragraph, thousands};
@@ -36,7 +36,7 @@ pub struct NotificationsReport {
     pub undelivered: Vec<Undelivered>,
     /// Writes the command that redrives the notifications of a notifier.
     #[serde(skip)]
-    pub suggestions: CommandSuggestions,
+    pub suggestions: CommandFormatter,
 }
 
 /// The number of messages in the notifications queue.
@@ -87,7 +87,7 @@ impl NotificationsReport {
     fn assemble(
         queue: Option<QueueDepthReport>,
         undelivered: Vec<Undelivered>,
-        suggestions: CommandSuggestions,
+        suggestions: CommandFormatter,
     ) -> Self {
         let number = |is: fn(&NotificationState) -> bool| {
             undelivered.iter().filter(|one| is(&one.entry.state)).count()
@@ -205,7 +205,7 @@ mod tests {
 
     fn screen(queue: Option<QueueDepthReport>, undelivered: Vec<Undelivered>) -> String {
         let mut out = String::new();
-        let suggestions = CommandSuggestions::with_config("crew.toml");
+        let suggestions = CommandFormatter::with_config("crew.toml");
         NotificationsReport::assemble(queue, undelivered, suggestions).write(&mut out).unwrap();
         for line in out.lines() {
             assert!(line.chars().count() <= 80, "over 80 columns: {line}");

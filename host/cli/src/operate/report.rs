@@ -8,11 +8,11 @@ use groundcrew_core::account::AccountId;
 use groundcrew_core::config::Config;
 use groundcrew_core::plan::{LaneWork, lane_schedules};
 use groundcrew_core::ports::{
-    BlockingLane, Catalog, HeldAccount, LaneRecord, LaneSummary, Ledger, LedgerError,
-    LedgerOverview, Slot, SweepRecord, UpdateProgress,
+    BlockingHolds, Catalog, HeldAccount, LaneRecord, Ledger, LedgerError, LedgerOverview, Slot,
+    SweepRecord, SweptLane, UpdateProgress,
 };
 use groundcrew_core::scheduler::StartWhen;
-use groundcrew_core::suggestions::{CommandSuggestions, shell_quote};
+use groundcrew_core::suggestions::{CommandFormatter, shell_quote};
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -46,7 +46,7 @@ pub struct Report {
     #[serde(rename = "soaks")]
     pub soaking_lane: Option<SoakingLane>,
     /// The lanes whose held accounts block later lanes, according to the last sweep.
-    pub held_back: Vec<BlockingLane>,
+    pub held_back: Vec<BlockingHolds>,
     /// Plans that need or needed approval, the newest first.
     pub plans: Vec<Plan>,
     /// The undelivered notifications; `None` if no notifier is configured.
@@ -243,7 +243,7 @@ impl Report {
 fn totals(sweep: &SweepRecord, lanes: &[Lane], failed: usize) -> Totals {
     let updated = lanes.iter().map(|lane| lane.done).sum::<u64>();
     // Accounts that were updated before the sweep were current when it read them.
-    let before = |lane_summary: &LaneSummary| {
+    let before = |lane_summary: &SweptLane| {
         lane_summary
             .succeeded
             .saturating_sub(lane_summary.began_with.unwrap_or(lane_summary.succeeded))
@@ -264,17 +264,17 @@ fn totals(sweep: &SweepRecord, lanes: &[Lane], failed: usize) -> Totals {
 }
 
 /// The summary of a lane in the last sweep.
-fn lane_summary<'s>(sweep: Option<&'s SweepRecord>, lane: &str) -> Option<&'s LaneSummary> {
+fn lane_summary<'s>(sweep: Option<&'s SweepRecord>, lane: &str) -> Option<&'s SweptLane> {
     sweep?.lanes.get(lane)
 }
 
 /// The held accounts of a lane, if they block later lanes.
-fn blocking_lane<'s>(sweep: Option<&'s SweepRecord>, lane: &str) -> Option<&'s BlockingLane> {
+fn blocking_lane<'s>(sweep: Option<&'s SweepRecord>, lane: &str) -> Option<&'s BlockingHolds> {
     sweep?.held_back.iter().find(|held| held.lane == lane)
 }
 
 /// Updates of a lane that succeeded since a sweep first saw the target.
-fn updates_done(lane_summary: &LaneSummary, record: &LaneRecord) -> u64 {
+fn updates_done(lane_summary: &SweptLane, record: &LaneRecord) -> u64 {
     record.succeeded.saturating_sub(lane_summary.began_with.unwrap_or(lane_summary.succeeded))
 }
 
@@ -348,7 +348,7 @@ fn waits_for(
 }
 
 /// The paused lanes in which accounts wait.
-fn waits_for_resume(lanes: &[Lane], suggestions: &CommandSuggestions) -> Option<String> {
+fn waits_for_resume(lanes: &[Lane], suggestions: &CommandFormatter) -> Option<String> {
     let last = lanes.iter().rposition(|lane| lane.waiting > 0)?;
     let paused = lanes[..=last].iter().filter(|lane| lane.paused.is_some());
     let names: Vec<&String> = paused.map(|lane| &lane.name).collect();
@@ -395,7 +395,7 @@ mod tests {
     pub fn config() -> Config {
         let text = "[[lanes]]\nname = \"canary\"\nconcurrency = 1\n[[lanes]]\nname = \"prod\"\n";
         let config = Config::parse("crew.toml", text).unwrap();
-        Config { suggestions: CommandSuggestions::with_config("crew.toml"), ..config }
+        Config { suggestions: CommandFormatter::with_config("crew.toml"), ..config }
     }
 
     fn slot(number: u64, lane: &str, age: u64) -> Slot {
@@ -415,7 +415,7 @@ mod tests {
     }
 
     fn sweep(canary: usize, prod: usize) -> SweepRecord {
-        let lane_summary = |to_update, succeeded| LaneSummary {
+        let lane_summary = |to_update, succeeded| SweptLane {
             to_update,
             dead_lettered: 1,
             held: 0,
@@ -460,7 +460,7 @@ mod tests {
             Default::default(),
             presence,
             NOW,
-            &CommandSuggestions::with_config("crew.toml"),
+            &CommandFormatter::with_config("crew.toml"),
         )
     }
 
@@ -510,7 +510,7 @@ mod tests {
         let until = NOW + Duration::from_secs(3600);
         let mut sweep = sweep(0, 4);
         sweep.lanes.get_mut("canary").unwrap().held = 2;
-        sweep.held_back = vec![BlockingLane {
+        sweep.held_back = vec![BlockingHolds {
             lane: "canary".into(),
             since: NOW,
             until,

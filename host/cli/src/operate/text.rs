@@ -175,7 +175,7 @@ mod tests {
     use super::*;
     use crate::totals::Totals;
     use groundcrew_core::catalog::ProvisionedProductId;
-    use groundcrew_core::ports::{BlockingLane, Heartbeat, HeldAccount, HostKind};
+    use groundcrew_core::ports::{BlockingHolds, Heartbeat, HeldAccount, HostKind};
     use jiff::Timestamp;
     use rstest::rstest;
 
@@ -208,8 +208,7 @@ mod tests {
             since: AT - Duration::from_secs(7200),
             at: AT - Duration::from_secs(12),
         });
-        let suggestions =
-            groundcrew_core::suggestions::CommandSuggestions::with_config("crew.toml");
+        let suggestions = groundcrew_core::suggestions::CommandFormatter::with_config("crew.toml");
         HostsReport::new(known, presence, AT, &suggestions)
     }
 
@@ -291,7 +290,7 @@ mod tests {
     fn busy() {
         insta::assert_snapshot!(screen(&report()), @"
         host        file: groundcrew 0.1.0 as a service since 2026-09-21 12:13 UTC, last
-                    heard of 00:00:12 ago
+                    seen 00:00:12 ago
         sweep       2026-09-21 14:13 UTC, to pa-aaaaaaaaaaaac
         accounts    2,559: 0 updated, 1,501 to update, 12 skipped, 42 held, 1 failed,
                     1,000 current, 3 closed
@@ -355,7 +354,7 @@ mod tests {
         });
         insta::assert_snapshot!(screen(&report), @"
         host        file: groundcrew 0.1.0 as a service since 2026-09-21 12:13 UTC, last
-                    heard of 00:00:12 ago
+                    seen 00:00:12 ago
         sweep       2026-09-21 14:13 UTC, to pa-aaaaaaaaaaaac
         accounts    2,559: 0 updated, 1,501 to update, 12 skipped, 42 held, 1 failed,
                     1,000 current, 3 closed
@@ -382,9 +381,8 @@ mod tests {
         report.in_flight[0].state = RecordState::Unknown;
         insta::assert_snapshot!(screen(&report), @"
         host        none runs on this ledger since 2026-09-21 14:13 UTC, when file
-                    (groundcrew 0.1.0 as a service) was last seen: what was in
-                    flight may have ended; start one with
-                    `groundcrew run --config crew.toml`
+                    (groundcrew 0.1.0 as a service) was last seen: what was in flight
+                    may have ended; start one with `groundcrew run --config crew.toml`
         sweep       2026-09-21 14:13 UTC, to pa-aaaaaaaaaaaac
         accounts    2,559: 0 updated, 1,501 to update, 12 skipped, 42 held, 1 failed,
                     1,000 current, 3 closed
@@ -415,7 +413,7 @@ mod tests {
     fn waiting_for_held_accounts() {
         let mut report = report();
         report.lanes[0].held = 3;
-        report.held_back = vec![BlockingLane {
+        report.held_back = vec![BlockingHolds {
             lane: "canary".into(),
             since: AT,
             until: AT + Duration::from_secs(3600),
@@ -446,7 +444,7 @@ mod tests {
         };
         insta::assert_snapshot!(screen(&report), @"
         host        file: groundcrew 0.1.0 as a service since 2026-09-21 12:13 UTC, last
-                    heard of 00:00:12 ago
+                    seen 00:00:12 ago
         sweep       2026-09-21 14:13 UTC, to pa-aaaaaaaaaaaac
         accounts    1,015: 0 updated, 0 to update, 12 skipped, 0 held, 0 failed, 1,000
                     current, 3 closed

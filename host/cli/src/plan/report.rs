@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use groundcrew_core::account::AccountState;
 use groundcrew_core::decision::Action;
+use groundcrew_core::decision_combiner::{DecisionOutcome, FinalDecision};
 use groundcrew_core::lane::LaneId;
-use groundcrew_core::pipeline::{DecisionOutcome, FinalDecision};
 use groundcrew_core::plan::{CandidateFinder, LaneWork, PrePolicyState, lane_schedules};
 use groundcrew_core::plan_id::PlanId;
 use groundcrew_core::scheduler::{LaneRules, WhenHeld};

@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use groundcrew_core::config::{PluginSettings, PluginSource};
 use groundcrew_core::decision::{Candidate, PolicyDecision};
+use groundcrew_core::decision_combiner::DecisionOutcome;
 use groundcrew_core::limits::Limits;
-use groundcrew_core::pipeline::DecisionOutcome;
 use groundcrew_core::ports::Policy;
 use groundcrew_core::text::printable;
 use groundcrew_plugins::{

@@ -2,7 +2,7 @@
 
 use groundcrew_aws::CallCounter;
 use groundcrew_core::config::Config;
-use groundcrew_core::pipeline::DecisionOutcome;
+use groundcrew_core::decision_combiner::DecisionOutcome;
 use groundcrew_core::scheduler::{LaneView, SchedulerView};
 use groundcrew_engine::{EngineEvent, Observer};
 use jiff::Timestamp;

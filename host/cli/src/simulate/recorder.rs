@@ -5,9 +5,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use groundcrew_core::account::AccountId;
-use groundcrew_core::ignore_reason::IgnoreReason;
+use groundcrew_core::decision_combiner::{DecisionOutcome, FinalDecision};
+use groundcrew_core::no_delivery_reason::NoDeliveryReason;
 use groundcrew_core::notification::NotificationKey;
-use groundcrew_core::pipeline::{DecisionOutcome, FinalDecision};
 use groundcrew_engine::notifications::{Delivery, DeliveryOutcome, EventOutcome};
 use groundcrew_engine::{EngineEvent, Observer, UpdateEnding};
 use jiff::Timestamp;
@@ -39,7 +39,7 @@ pub enum LastAttempt {
 pub struct HandledEvent {
     pub event: Option<String>,
     pub outcome: EventOutcome,
-    pub rule: Option<IgnoreReason>,
+    pub rule: Option<NoDeliveryReason>,
     pub reason: Option<String>,
 }
 

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use groundcrew_core::account::{AccountId, AccountState};
 use groundcrew_core::config::Config;
-use groundcrew_core::ignore_reason::IgnoreReason;
+use groundcrew_core::decision_combiner::DecisionOutcome;
 use groundcrew_core::lane::LaneId;
 use groundcrew_core::list_schedule::{Job, LaneLimits, earliest_end};
-use groundcrew_core::pipeline::DecisionOutcome;
+use groundcrew_core::no_delivery_reason::NoDeliveryReason;
 use groundcrew_core::scheduler::BlockedReason;
 use groundcrew_engine::BlockedLane;
 use groundcrew_sim::{LoggedOperation, SimAws, Snapshot};
@@ -156,7 +156,7 @@ pub struct Notification {
     pub reference: Option<String>,
     /// The rule by which it was skipped.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub rule: Option<IgnoreReason>,
+    pub rule: Option<NoDeliveryReason>,
     #[serde(skip)]
     pub detail: Option<String>,
 }
@@ -170,7 +170,7 @@ pub struct Event {
     pub outcome: String,
     /// The rule by which it was ignored.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub rule: Option<IgnoreReason>,
+    pub rule: Option<NoDeliveryReason>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// The number of such events.

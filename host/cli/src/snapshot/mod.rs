@@ -13,9 +13,9 @@ use groundcrew_core::account::AccountId;
 use groundcrew_core::aws_error::{AwsError, ErrorClass};
 use groundcrew_core::catalog::AccountFactory;
 use groundcrew_core::config::Config;
-use groundcrew_core::partial_snapshot::{PartialSnapshot, SnapshotSource, TagSource};
 use groundcrew_core::ports::Page;
 use groundcrew_core::snapshot::{self as core, SnapshotAccount};
+use groundcrew_core::unfinished_snapshot::{SnapshotSource, TagSource, UnfinishedSnapshot};
 use groundcrew_engine::snapshot::{SnapshotPorts, SnapshotReader};
 use jiff::Timestamp;
 use tokio::time::interval;
@@ -62,29 +62,29 @@ pub async fn read_live_account(
     let factory = catalog.account_factory().await.map_err(snapshot_error)?;
     let (account, tags) = tokio::join!(directory.account(id), directory.tags(id));
     let source = SnapshotSource { region: config.region.clone(), product: factory.product.clone() };
-    let mut partial_snapshot = PartialSnapshot::new(source, Timestamp::now());
+    let mut unfinished_snapshot = UnfinishedSnapshot::new(source, Timestamp::now());
     match account {
-        Ok(account) => partial_snapshot.accounts.items.push(SnapshotAccount::from(&*account)),
+        Ok(account) => unfinished_snapshot.accounts.items.push(SnapshotAccount::from(&*account)),
         // The organization doesn't have the account.
         Err(error) if error.class == ErrorClass::NotFound => {}
         Err(error) => return Err(snapshot_error(error)),
     }
     match tags {
-        Ok(tags) => drop(partial_snapshot.tags.insert(id.clone(), tags)),
-        Err(error) => drop(partial_snapshot.unreadable.insert(id.clone(), error.to_string())),
+        Ok(tags) => drop(unfinished_snapshot.tags.insert(id.clone(), tags)),
+        Err(error) => drop(unfinished_snapshot.unreadable.insert(id.clone(), error.to_string())),
     }
     let mut page = None;
     loop {
         let products = catalog.provisioned_products(&factory.product, page.as_deref()).await;
         let Page { items, next } = products.map_err(snapshot_error)?;
         let of_account = items.into_iter().filter(|product| product.account == *id);
-        partial_snapshot.products.items.extend(of_account.map(Into::into));
+        unfinished_snapshot.products.items.extend(of_account.map(Into::into));
         match next {
             Some(next) => page = Some(next),
             None => break,
         }
     }
-    Ok(partial_snapshot.snapshot(&factory, &config.account_factory.product_name, this_second()))
+    Ok(unfinished_snapshot.snapshot(&factory, &config.account_factory.product_name, this_second()))
 }
 
 async fn take_snapshot(config: &Config, out: &Path) -> Result<(), CommandError> {
@@ -141,18 +141,18 @@ async fn read_organization(
         signal = &mut stop => return Err(CommandError::Other(format!("stopped by {signal}"))),
     };
 
-    let partial_snapshot = resume_or_start(config, &factory, partial);
+    let unfinished_snapshot = resume_or_start(config, &factory, partial);
     let reader = SnapshotReader::new(
         SnapshotPorts {
             catalog: ports.catalog.clone(),
             directory: ports.directory.clone(),
             tag_index: ports.tag_index.clone(),
         },
-        partial_snapshot,
+        unfinished_snapshot,
     );
     let save = || {
         if let Some(partial) = partial {
-            partial.save(&reader.partial_snapshot());
+            partial.save(&reader.unfinished_snapshot());
         }
     };
     save();
@@ -176,11 +176,11 @@ async fn read_organization(
     }
 
     let (snapshot, tag_source) = {
-        let partial_snapshot = reader.partial_snapshot();
+        let unfinished_snapshot = reader.unfinished_snapshot();
         let name = &config.account_factory.product_name;
         (
-            partial_snapshot.snapshot(&factory, name, this_second()),
-            partial_snapshot.tag_source.clone(),
+            unfinished_snapshot.snapshot(&factory, name, this_second()),
+            unfinished_snapshot.tag_source.clone(),
         )
     };
     Ok(Organization { snapshot, tag_source, ports })
@@ -196,11 +196,11 @@ fn resume_or_start(
     config: &Config,
     factory: &AccountFactory,
     partial: Option<&PartialFile>,
-) -> PartialSnapshot {
+) -> UnfinishedSnapshot {
     let now = Timestamp::now();
     let source = SnapshotSource { region: config.region.clone(), product: factory.product.clone() };
     let known = partial.and_then(|partial| partial.load(&source, now));
-    known.unwrap_or_else(|| PartialSnapshot::new(source, now))
+    known.unwrap_or_else(|| UnfinishedSnapshot::new(source, now))
 }
 
 /// An error of AWS with what to do about it.

@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use groundcrew_core::partial_snapshot::{PartialSnapshot, SnapshotSource};
+use groundcrew_core::unfinished_snapshot::{SnapshotSource, UnfinishedSnapshot};
 use groundcrew_plugins::files;
 use jiff::Timestamp;
 
@@ -34,7 +34,7 @@ impl PartialFile {
 
     /// The partial snapshot of a recent earlier run on the same organization. Reports on stderr
     /// whether it is used.
-    pub fn load(&self, source: &SnapshotSource, now: Timestamp) -> Option<PartialSnapshot> {
+    pub fn load(&self, source: &SnapshotSource, now: Timestamp) -> Option<UnfinishedSnapshot> {
         let name = self.path.display();
         let text = match files::read_text(&self.path, files::MAX_SNAPSHOT_BYTES) {
             Ok(text) => text,
@@ -48,13 +48,13 @@ impl PartialFile {
             }
         };
         match parse_usable(&text, source, now) {
-            Ok(partial_snapshot) => {
+            Ok(unfinished_snapshot) => {
                 print_stderr(&format!(
                     "Going on with {name}: {} and the tags of {} are known",
-                    count(partial_snapshot.accounts.items.len(), "account"),
-                    partial_snapshot.index.items.len().max(partial_snapshot.tags.len())
+                    count(unfinished_snapshot.accounts.items.len(), "account"),
+                    unfinished_snapshot.index.items.len().max(unfinished_snapshot.tags.len())
                 ));
-                Some(partial_snapshot)
+                Some(unfinished_snapshot)
             }
             Err(why) => {
                 print_stderr(&format!("{name} {why}: everything is read anew"));
@@ -65,8 +65,8 @@ impl PartialFile {
 
     /// Saves the partial snapshot. A failure is reported once: it only means that a run that stops
     /// has to start again, which is slower.
-    pub fn save(&self, partial_snapshot: &PartialSnapshot) {
-        let written = serde_json::to_vec(partial_snapshot)
+    pub fn save(&self, unfinished_snapshot: &UnfinishedSnapshot) {
+        let written = serde_json::to_vec(unfinished_snapshot)
             .map_err(std::io::Error::from)
             .and_then(|json| write_atomic(&self.path, &json));
         self.saved.set(written.is_ok());
@@ -109,17 +109,17 @@ fn parse_usable(
     text: &str,
     source: &SnapshotSource,
     now: Timestamp,
-) -> Result<PartialSnapshot, String> {
-    let partial_snapshot: PartialSnapshot =
+) -> Result<UnfinishedSnapshot, String> {
+    let unfinished_snapshot: UnfinishedSnapshot =
         serde_json::from_str(text).map_err(|error| format!("can't be understood ({error})"))?;
-    if partial_snapshot.source != *source {
-        let SnapshotSource { region, product } = &partial_snapshot.source;
+    if unfinished_snapshot.source != *source {
+        let SnapshotSource { region, product } = &unfinished_snapshot.source;
         return Err(format!("is of another organization or Region ({product} in {region})"));
     }
     // A time in the future counts as too old.
-    let age = Duration::try_from(now - partial_snapshot.began).unwrap_or(Duration::MAX);
+    let age = Duration::try_from(now - unfinished_snapshot.began).unwrap_or(Duration::MAX);
     match age <= MAX_AGE {
-        true => Ok(partial_snapshot),
+        true => Ok(unfinished_snapshot),
         false if age == Duration::MAX => Err("is from the future".to_owned()),
         false => Err(format!("was begun {} ago", format_duration(age))),
     }
@@ -139,7 +139,7 @@ mod tests {
         let now: Timestamp = "2026-09-01T08:00:00Z".parse().unwrap();
         let usable = |seconds: u64, of| {
             let began = now - Duration::from_secs(seconds);
-            let text = serde_json::to_string(&PartialSnapshot::new(source(of), began)).unwrap();
+            let text = serde_json::to_string(&UnfinishedSnapshot::new(source(of), began)).unwrap();
             parse_usable(&text, &source("prod-a"), now).map(|_| ())
         };
         assert_eq!(usable(60, "prod-a"), Ok(()));

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use groundcrew_core::account::AccountState;
 use groundcrew_core::catalog::ProductStatus;
-use groundcrew_core::partial_snapshot::TagSource;
 use groundcrew_core::snapshot::{Snapshot, SnapshotAccount};
+use groundcrew_core::unfinished_snapshot::TagSource;
 
 use crate::formatting::{count, list, paragraph, thousands, write_aws_calls};
 

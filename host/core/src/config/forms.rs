@@ -1,8 +1,8 @@
-//! Forms as types: each says how a value is written and what it reads to. A key that is declared
-//! with one can be read as nothing else.
+//! Forms of values as types: each defines how a value is written and what type it is parsed to. A
+//! key is declared with one form, so it can't be parsed as another type.
 //!
-//! Of a value that hasn't its form a problem says what it is, as in "`updates.reserve` is true,
-//! expected a whole number from 0 to 9".
+//! If a value does not have its form, the problem says what it is, as in "`updates.reserve` is
+//! true, expected a whole number from 0 to 9".
 
 use std::marker::PhantomData;
 use std::str::FromStr;
@@ -16,25 +16,24 @@ use crate::http::{
     self, HttpSecret, SecretLocation, UrlError, UrlSecret, is_framing, placeholders,
 };
 
-/// Durations are within these bounds.
+/// The bounds of all durations.
 const SHORTEST: time::Duration = time::Duration::from_millis(1);
 const LONGEST: time::Duration = time::Duration::from_secs(366 * 24 * 3600);
 
 /// A form, as a type.
 pub trait Parse {
-    /// What a value of this form reads to.
+    /// The type that a value of this form is parsed to.
     type Value;
-    /// As documentation, schema and problems describe it.
+    /// The form, for documentation, schema and problems.
     const FORM: Form;
-    /// Reads a value.
+    /// Parses a value.
     ///
-    /// # Errors
-    /// What was found, where it hasn't the form.
+    /// # Errors A description of the value, if it does not have the form.
     fn parse(value: &DeValue<'_>) -> Result<Self::Value, String>;
 }
 
-/// Declares the type of a form, what it reads to, and the function that reads it. `Flag -> bool =
-/// flag` makes a type `Flag` that stands for [`Form::Flag`].
+/// Declares the type of a form, the type of its values, and the function that parses them. `Flag ->
+/// bool = flag` makes a type `Flag` that stands for [`Form::Flag`].
 macro_rules! forms {
     ($($form:ident -> $value:ty = $parse:expr;)*) => {$(
         #[doc = concat!("[`Form::", stringify!($form), "`]")]
@@ -125,7 +124,7 @@ impl<T: VariantNames + FromStr> Parse for Choices<T> {
     }
 }
 
-/// [`Form::Choices`]: a list of names that stay texts, because nothing is done for each of them.
+/// [`Form::Choices`]: a list of names that stay texts, because they have no enum.
 pub struct Names<T>(PhantomData<T>);
 
 /// The names of [`Names`].
@@ -175,14 +174,14 @@ fn is_topic_arn(text: &str) -> bool {
         if !region.is_empty() && account.len() == 12 && !name.is_empty())
 }
 
-/// A URL, and why a text is none.
+/// A URL, or why a text is not one.
 fn url<T>(value: &DeValue<'_>, parse: fn(&str) -> Result<T, UrlError>) -> Result<T, String> {
     let text = value.as_str().ok_or_else(|| show(value))?;
     parse(text).map_err(|error| format!("{} ({error})", show(value)))
 }
 
-/// The URL of a grant. Its query has only parameters with a placeholder: the rest of a query is
-/// the plugin's.
+/// The URL of a grant. Its query has only parameters with a placeholder: the plugin chooses the
+/// others.
 fn grant_url(text: &str) -> Result<(http::Url, Vec<String>), UrlError> {
     let (url, query) = match text.split_once('?') {
         Some((url, query)) => (url, query.split('&').map(str::to_owned).collect()),
@@ -195,7 +194,7 @@ fn grant_url(text: &str) -> Result<(http::Url, Vec<String>), UrlError> {
     Ok((http::Url::parse(url)?, query))
 }
 
-/// Where a secret is. What was written instead may be the secret itself, and is not shown.
+/// The location of a secret. An invalid value may be the secret itself, and is not shown.
 fn secret(value: &DeValue<'_>) -> Result<HttpSecret, String> {
     let kind = match value {
         DeValue::String(_) => "a text",
@@ -259,7 +258,7 @@ fn url_secrets(value: &DeValue<'_>) -> Result<Vec<UrlSecret>, String> {
         .collect()
 }
 
-/// The name of a header field (RFC 9110, 5.1) that isn't the host's own.
+/// Whether a text is the name of a header field (RFC 9110, 5.1) that the host does not set itself.
 pub(super) fn is_header(name: &str) -> bool {
     let fit = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     !name.is_empty() && name.bytes().all(fit) && !is_framing(name)
@@ -274,20 +273,20 @@ fn texts(value: &DeValue<'_>, accept: impl Fn(&str) -> bool) -> Result<Vec<Strin
     list(value, |text| accept(text).then(|| text.to_owned()))
 }
 
-/// A list that is not empty, of texts that can be read.
+/// A list that is not empty, of texts that can be parsed.
 fn list<T>(value: &DeValue<'_>, read: impl Fn(&str) -> Option<T>) -> Result<Vec<T>, String> {
     let items = value.as_array().into_iter().flatten();
     let items: Option<Vec<T>> = items.map(|item| item.get_ref().as_str().and_then(&read)).collect();
     items.filter(|items| !items.is_empty()).ok_or_else(|| show(value))
 }
 
-/// Fit for the ledger's keys and for the last line of a support case.
+/// Whether a text is fit for the ledger's keys and for the last line of a support case.
 pub(super) fn is_name(text: &str) -> bool {
     let fit = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
     (1..=40).contains(&text.len()) && text.bytes().all(fit)
 }
 
-/// `64MiB`, `64KiB`, `1GiB` or plain bytes as `4096B`.
+/// `64MiB`, `64KiB`, `1GiB`, or bytes such as `4096B`.
 fn bytes(text: &str) -> Option<u64> {
     let digits = text.find(|character: char| !character.is_ascii_digit())?;
     let (number, unit) = text.split_at(digits);
@@ -301,7 +300,7 @@ fn bytes(text: &str) -> Option<u64> {
     number.parse::<u64>().ok()?.checked_mul(factor).filter(|bytes| *bytes > 0)
 }
 
-/// A written value as a problem shows it; long ones cut.
+/// A value as a problem shows it; long values are cut.
 pub(super) fn show(value: &DeValue<'_>) -> String {
     match value {
         DeValue::String(text) => {

@@ -1,4 +1,4 @@
-//! `[[lanes]]`: in which order accounts are updated.
+//! `[[lanes]]`: the order in which accounts are updated.
 
 use toml::de::DeTable;
 
@@ -7,7 +7,8 @@ use super::keys;
 use super::reader::Reader;
 use crate::scheduler::LaneRules;
 
-/// The lanes and their lines. Where none is written there is one, which has no line.
+/// The lanes and their lines. Without a configured lane there is one default lane, which has no
+/// line.
 pub(super) fn read(
     reader: &mut Reader<'_>,
     root: Option<&DeTable<'_>>,

@@ -1,7 +1,7 @@
-//! The configuration: what a user writes in TOML, checked as a whole.
+//! The configuration in TOML, checked as a whole.
 //!
-//! [`Config::parse`] reads the text and reports every problem at once, with its line. What
-//! only a loaded plugin can tell is checked by [`Config::check_lanes`] afterwards.
+//! [`Config::parse`] parses the text and reports every problem at once, with its line. Checks that
+//! need loaded plugins are in [`Config::check_lanes`].
 
 mod forms;
 pub mod keys;
@@ -32,11 +32,11 @@ pub use updates::{ApprovalMode, CauseAction, UpdatesConfig};
 
 use crate::catalog::LaunchPathId;
 use crate::decision::{Action, NamedLanes};
+use crate::decision_combiner::Fallback;
 use crate::parameters::ParameterSource;
-use crate::pipeline::Fallback;
 use crate::route::Route;
 use crate::scheduler::{LaneRules, SchedulerRules};
-use crate::suggestions::CommandSuggestions;
+use crate::suggestions::CommandFormatter;
 use reader::Reader;
 
 /// A complete configuration.
@@ -44,31 +44,32 @@ use reader::Reader;
 pub struct Config {
     /// Control Tower's home Region.
     pub region: String,
-    /// Which product accounts are made from.
+    /// The product from which accounts are made.
     pub account_factory: AccountFactoryConfig,
-    /// How accounts are brought up to date.
+    /// How accounts are updated.
     pub updates: UpdatesConfig,
     /// At least one, in the order in which they run.
     pub lanes: Vec<LaneRules>,
-    /// The lines of the lanes; none for the one that exists when none is written.
+    /// The lines of the lanes; none for the default lane.
     pub lane_lines: Vec<usize>,
     /// The SQS queues, as far as configured.
     pub queues: QueuesConfig,
-    /// Where groundcrew keeps what AWS does not remember.
+    /// Where groundcrew stores what AWS does not remember.
     pub ledger: LedgerConfig,
-    /// ARN of the SNS topic of alerts, where configured.
+    /// ARN of the SNS topic of alerts, if configured.
     pub alerts_topic: Option<String>,
-    /// In the order in which they are asked.
+    /// In the order in which they are evaluated.
     pub policies: Vec<PolicyConfig>,
     /// In the order in which they are written.
     pub notifiers: Vec<NotifierConfig>,
-    /// Which events are told to which notifiers: the first that an event takes counts.
+    /// Which events lead to notifications by which notifiers. For an event, the first matching
+    /// route counts.
     pub routes: Vec<Route>,
-    /// What is read all the same, and should be written otherwise: older names of keys.
+    /// Problems that do not keep the config from being used: older names of keys.
     pub warnings: Vec<Problem>,
-    /// How commands are suggested to whoever uses this config. It is not in the text: by
-    /// default they name no config.
-    pub suggestions: CommandSuggestions,
+    /// How suggested commands name this config. This is not part of the text: by default they name
+    /// none.
+    pub suggestions: CommandFormatter,
 }
 
 /// `[account_factory]`; see [`keys::ACCOUNT_FACTORY`].
@@ -78,7 +79,7 @@ pub struct AccountFactoryConfig {
     pub product_name: String,
     /// Name of the portfolio.
     pub portfolio_name: String,
-    /// The launch path, when the portfolio's name does not tell.
+    /// The launch path, if the portfolio's name is ambiguous.
     pub launch_path: Option<LaunchPathId>,
     /// Where the parameters of updates come from.
     pub parameters: ParameterSource,
@@ -102,7 +103,7 @@ pub struct QueuesConfig {
 pub struct LedgerConfig {
     /// Where it is.
     pub location: LedgerLocation,
-    /// Accounts that joined within this time and have no entry have lost their event.
+    /// An account that joined within this time and has no entry has lost its event.
     pub onboarding_lookback: Duration,
 }
 
@@ -116,10 +117,9 @@ pub enum LedgerLocation {
 }
 
 impl Config {
-    /// Reads a configuration. `file` is its name as the user gave it, for the problems.
+    /// Parses a configuration. `file` is its name as the user gave it, for the problems.
     ///
-    /// # Errors
-    /// Everything that is wrong with it, at once.
+    /// # Errors Everything that is wrong with it, at once.
     pub fn parse(file: &str, text: &str) -> Result<Self, Problems> {
         match Self::read(text) {
             (Some(config), problems) if problems.is_empty() => Ok(config),
@@ -127,16 +127,16 @@ impl Config {
         }
     }
 
-    /// Reads a configuration as far as it can be read, with everything that is wrong: what is
-    /// wrong reads as its default, so that plugins can be checked all the same. `None` only
-    /// with at least one problem.
+    /// Parses a configuration as far as possible, with all its problems. An invalid value is
+    /// replaced by its default, so that plugins can be checked all the same. `None` only with at
+    /// least one problem.
     pub fn read(text: &str) -> (Option<Self>, Vec<Problem>) {
         Self::read_with_overlay(text, "")
     }
 
-    /// Reads a configuration with an overlay: TOML too, whose values come in place of the
-    /// file's. Tables are laid over each other key by key; a list replaces the file's as a
-    /// whole. The lines of problems go on in the overlay after the last of the file.
+    /// Parses a configuration with an overlay: TOML whose values replace those of the file. Tables
+    /// are merged key by key; a list replaces the file's list as a whole. The line numbers of
+    /// problems in the overlay continue after the last line of the file.
     pub fn read_with_overlay(text: &str, over: &str) -> (Option<Self>, Vec<Problem>) {
         let texts = overlay::LayeredToml::new(text, over);
         let mut reader = Reader::new(&texts.both);
@@ -151,7 +151,7 @@ impl Config {
         (config, reader.problems)
     }
 
-    /// The scheduler's part of it.
+    /// The rules for the scheduler.
     pub fn rules(&self) -> SchedulerRules {
         let updates = &self.updates;
         SchedulerRules {
@@ -175,7 +175,7 @@ impl Config {
         self.lanes.iter().map(|lane| lane.name.clone()).collect()
     }
 
-    /// Checks, once plugins have said which lanes they name, that each lane can be reached
+    /// Checks, once plugins have declared the lanes that they name, that each lane can be reached
     /// and each name is a lane. `named` has one entry for each of the policies.
     pub fn check_lanes(&self, named: &[NamedLanes]) -> Vec<Problem> {
         let mut problems = Vec::new();
@@ -207,7 +207,7 @@ impl Config {
                 NamedLanes::Any => true,
                 NamedLanes::Only(names) => names.contains(&lane.name),
             });
-            // Whatever proceeds without a name goes to the first lane.
+            // A policy that proceeds without naming a lane leads to the first lane.
             let unnamed =
                 index == 0 && (self.updates.default == Fallback::Proceed || !asked.is_empty());
             if !named && !unnamed {
@@ -231,7 +231,7 @@ impl Config {
     }
 }
 
-/// Everything is read, whatever is wrong. `None` when a default is wrong.
+/// Reads everything, even after a problem. `None` if a default is invalid.
 fn read(reader: &mut Reader<'_>, root: &DeTable<'_>) -> Option<Config> {
     reader.check_table_names(root);
     let root = Some(root);
@@ -274,7 +274,7 @@ fn read(reader: &mut Reader<'_>, root: &DeTable<'_>) -> Option<Config> {
         notifiers,
         routes,
         warnings: std::mem::take(&mut reader.warnings),
-        suggestions: CommandSuggestions::default(),
+        suggestions: CommandFormatter::default(),
     })
 }
 

@@ -1,4 +1,4 @@
-//! Laying one TOML text over another.
+//! Merges two TOML texts.
 
 use toml::de::{DeTable, DeValue, Error};
 
@@ -6,11 +6,11 @@ use super::keys::TABLES;
 
 /// A config and its overlay.
 pub(super) struct LayeredToml {
-    /// One after the other, for finding lines.
+    /// Both texts in sequence, to find lines.
     pub(super) both: String,
-    /// The overlay, where it stands in both: before it there is only space.
+    /// The overlay at its position in `both`: before it there are only spaces.
     over: String,
-    /// Where it begins.
+    /// The position of the overlay.
     at: usize,
 }
 
@@ -23,7 +23,7 @@ impl LayeredToml {
         }
     }
 
-    /// What they say together, and what is no TOML.
+    /// The merged table, and the syntax errors.
     pub(super) fn parse(&self) -> (DeTable<'_>, Vec<Error>) {
         let (root, mut errors) = DeTable::parse_recoverable(&self.both[..self.at]);
         let (over, of_over) = DeTable::parse_recoverable(&self.over);
@@ -35,8 +35,8 @@ impl LayeredToml {
     }
 }
 
-/// Takes keys out of the config that the overlay writes by another of their names: an older one
-/// below must not stand beside the newer one above, or the other way round.
+/// Removes keys from the config that the overlay has under another of their names. Otherwise the
+/// result would have both the older and the newer name.
 fn drop_other_names(base: &mut DeTable<'_>, over: &DeTable<'_>) {
     for table in TABLES.iter().filter(|table| !table.many) {
         let Some(over) = over.get(table.name).and_then(|value| value.get_ref().as_table()) else {

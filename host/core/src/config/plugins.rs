@@ -1,4 +1,4 @@
-//! `[[policies]]` and `[[notifiers]]`: the plugins, and what each may use.
+//! `[[policies]]` and `[[notifiers]]`: the plugins, and what each of them may use.
 
 use std::path::PathBuf;
 
@@ -14,20 +14,20 @@ use crate::decision::Action;
 use crate::http::{self, HttpGrant, Scheme, Signing, UrlSecret};
 use crate::limits::{HttpLimits, Limits};
 
-/// A plugin as the user wrote it: what policies and notifiers have in common.
+/// The configuration that policies and notifiers have in common.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PluginConfig {
     /// Its name in logs and reports.
     pub name: String,
-    /// Where it comes from.
+    /// The plugin.
     pub plugin: PluginSource,
     /// Digest that it must have, in lower case.
     pub sha256: Option<String>,
-    /// What one call may use.
+    /// Limits of one call.
     pub limits: Limits,
-    /// What it is configured with.
+    /// Its settings.
     pub settings: PluginSettings,
-    /// Where it is named: problems with it are shown there.
+    /// Line of its name, where problems with it are shown.
     pub line: usize,
 }
 
@@ -36,20 +36,20 @@ pub struct PluginConfig {
 pub struct PolicyConfig {
     /// Its plugin.
     pub plugin_config: PluginConfig,
-    /// What it is asked about.
+    /// The actions for which it is evaluated.
     pub actions: Vec<Action>,
-    /// What happens when it fails; `None` leaves it to what it is asked about.
+    /// What happens if it fails; `None`: the default of the action.
     pub on_failure: Option<OnFailure>,
     /// How instances are used.
     pub instance: InstanceReuse,
-    /// Whether its answers count.
+    /// Whether its decisions count.
     pub mode: PolicyMode,
 }
 
-/// Where a plugin comes from.
+/// The source of a plugin.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PluginSource {
-    /// One that comes with groundcrew, by its name.
+    /// A bundled plugin, by its name.
     Bundled(String),
     /// A component, relative to the config file.
     File(PathBuf),
@@ -58,7 +58,7 @@ pub enum PluginSource {
 }
 
 impl PluginSource {
-    /// The plugin that `plugin = "…"` means.
+    /// The plugin of `plugin = "…"`.
     pub fn from_key(plugin: &str) -> Self {
         match plugin.contains(['/', '\\', '.']) {
             true if plugin.ends_with(".rego") => Self::Script(plugin.into()),
@@ -67,7 +67,7 @@ impl PluginSource {
         }
     }
 
-    /// Its name where the user gives it none.
+    /// Its name if the config has none.
     pub fn name(&self) -> String {
         match self {
             Self::Bundled(name) => name.clone(),
@@ -78,7 +78,7 @@ impl PluginSource {
     }
 }
 
-/// What happens to an account when a policy fails on it.
+/// What happens to an account if a policy fails on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Display, EnumString, VariantNames)]
 #[strum(serialize_all = "kebab-case")]
 pub enum OnFailure {
@@ -86,27 +86,28 @@ pub enum OnFailure {
     Skip,
     /// The policy counts as abstaining.
     Proceed,
-    /// The policy is asked again; then an update is skipped, and onboarding has failed.
+    /// The policy is called again. If it fails each time, an update is skipped, and onboarding has
+    /// failed.
     Retry,
 }
 
-/// Whether a policy's answers count.
+/// Whether the decisions of a policy count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Display, EnumString, VariantNames)]
 #[strum(serialize_all = "kebab-case")]
 pub enum PolicyMode {
-    /// They do.
+    /// They count.
     Enforce,
-    /// It is asked and its answers are logged, no more.
+    /// The policy is evaluated and its decisions are logged, but ignored.
     Monitor,
 }
 
-/// How instances of a plugin are used.
+/// How often an instance of a plugin is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Display, EnumString, VariantNames)]
 #[strum(serialize_all = "kebab-case")]
 pub enum InstanceReuse {
-    /// A fresh one for each question.
+    /// A new instance for each call.
     Fresh,
-    /// One is asked again and again until it fails.
+    /// One instance is called again and again until it fails.
     Kept,
 }
 
@@ -115,13 +116,13 @@ pub enum InstanceReuse {
 pub struct NotifierConfig {
     /// Its plugin.
     pub plugin_config: PluginConfig,
-    /// The lifecycle events that it says it listens to.
+    /// The lifecycle events of which it is notified, by its key `on`.
     pub on: Option<Vec<String>>,
-    /// Whether it is asked before the others, and may keep them from being told.
+    /// Whether it is called before the others, and may hold or stop their notifications.
     pub gate: bool,
     /// What it may reach.
     pub grants: Grants,
-    /// What one notification may use of HTTP.
+    /// Limits of HTTP for one notification.
     pub http_limits: HttpLimits,
 }
 
@@ -130,15 +131,15 @@ pub struct NotifierConfig {
 pub struct Grants {
     /// Service codes of the AWS Support cases that it may open.
     pub support_cases: Vec<String>,
-    /// What it may reach over HTTP, in the order in which it is written.
+    /// What it may reach over HTTP, in the order of the config.
     pub http: Vec<HttpGrant>,
 }
 
-/// The bundled plugin that runs scripts. It is never named itself.
+/// The bundled plugin that runs scripts. The config never names it.
 const REGO: &str = "rego";
 
-/// The bundled plugin that opens AMS cases, and the service code it may use without a
-/// grant: naming it says as much.
+/// The bundled plugin that opens AMS cases, and the service code that it may use without a grant:
+/// the name of the plugin implies it.
 pub(crate) const AMS_CASE: (&str, &str) = ("ams-case", "service-ams-operations-service-request");
 
 pub(super) fn read_policies(
@@ -304,8 +305,8 @@ fn read_http_grants(reader: &mut Reader<'_>, grants: Option<&DeTable<'_>>) -> Ve
     read
 }
 
-/// Every placeholder of a grant's URL has a secret, and every secret a placeholder. `lines` are those
-/// of URL and secrets.
+/// Every placeholder of a grant's URL must have a secret, and every secret a placeholder. `lines`
+/// are the lines of the URL and of the secrets.
 fn check_placeholders(
     reader: &mut Reader<'_>,
     (of_url, of_secrets): (usize, usize),
@@ -339,8 +340,8 @@ fn check_placeholders(
     }
 }
 
-/// Every placeholder in a URL among a notifier's settings is one of its grants. A URL is known by
-/// its beginning: in other texts `$(…)` may be anything.
+/// Every placeholder in a URL among a notifier's settings must be in one of its grants. A text is a
+/// URL by its beginning: in other texts `$(…)` may mean anything.
 fn check_settings(reader: &mut Reader<'_>, plugin_config: &PluginConfig, grants: &[HttpGrant]) {
     let secrets: Vec<&UrlSecret> = grants.iter().flat_map(|grant| &grant.secrets).collect();
     for (at, text) in plugin_config.settings.texts() {
@@ -363,7 +364,7 @@ fn check_settings(reader: &mut Reader<'_>, plugin_config: &PluginConfig, grants:
     }
 }
 
-/// Each has its own name.
+/// Names must be unique.
 fn check_unique_name<'c>(
     reader: &mut Reader<'_>,
     line: usize,

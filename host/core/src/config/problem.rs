@@ -1,30 +1,30 @@
-//! What is wrong with a config.
+//! Problems of a config.
 
 use std::fmt;
 
 use crate::text::printable;
 
-/// One thing that is wrong, with its line.
+/// One problem, with its line.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Problem {
-    /// Line of the config file, from 1; those of the overlay come after its last.
+    /// Line of the config file, from 1. Lines of the overlay are counted after its last line.
     pub line: usize,
     /// What is wrong, what was expected and what to write instead.
     pub message: String,
 }
 
-/// Everything that is wrong with a config file, in order of the lines.
+/// All problems of a config file, in the order of the lines.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub struct Problems {
     /// The file, as the user named it.
     pub file: String,
-    /// How many lines it has; those after them are of the overlay.
+    /// The number of lines of the file. Higher line numbers are in the overlay.
     pub lines: usize,
     /// At least one.
     pub problems: Vec<Problem>,
 }
 
-/// The environment variable that has the overlay of a config.
+/// The environment variable with the overlay of a config.
 pub const OVERLAY_VARIABLE: &str = "GROUNDCREW_OVERLAY";
 
 impl Problems {
@@ -35,14 +35,14 @@ impl Problems {
         Self { file: file.into(), lines: usize::MAX, problems }
     }
 
-    /// Those of a file with this text, and of an overlay over it.
+    /// For a file with this text, and an overlay over it.
     pub fn within(self, text: &str) -> Self {
         Self { lines: text.matches('\n').count() + 1, ..self }
     }
 }
 
 impl fmt::Display for Problems {
-    /// One line for each: `file:line: message`, as editors and terminals link it.
+    /// One line for each: `file:line: message`, which editors and terminals recognise as a link.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, problem) in self.problems.iter().enumerate() {
             if index > 0 {
@@ -60,12 +60,12 @@ impl fmt::Display for Problems {
     }
 }
 
-/// `; did you mean `x`?` when one of the names is near enough to the one that was written.
+/// `; did you mean `x`?` if one of the names is similar enough to the written one.
 pub fn suggestion<'a>(written: &str, names: impl IntoIterator<Item = &'a str>) -> String {
     nearest(written, names).map_or(String::new(), |name| format!("; did you mean `{name}`?"))
 }
 
-/// The nearest of the names, if it is near enough to be meant.
+/// The most similar of the names, if it is similar enough.
 pub fn nearest<'a>(written: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     names
         .into_iter()

@@ -1,5 +1,5 @@
-//! Reading TOML against the tables of keys: every value is checked against its form, every
-//! unknown key is a problem, and all problems are collected with their lines.
+//! Reads TOML by the tables of keys: every value is checked against its form, every unknown key is
+//! a problem, and all problems are collected with their lines.
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -13,39 +13,39 @@ use super::settings::PluginSettings;
 pub(super) struct Reader<'a> {
     text: &'a str,
     pub problems: Vec<Problem>,
-    /// What is read all the same, and should be written otherwise.
+    /// Problems that do not keep the config from being used.
     pub warnings: Vec<Problem>,
 }
 
-/// What the keys of one table say; `table!` makes it.
+/// The values of the keys of one table; `table!` implements it.
 pub(super) trait TableValues: Sized {
     /// The table.
     const TABLE: &'static Table;
 
-    /// Reads it. `None` when a default hasn't the form of its key, which a test rules out.
+    /// Reads it. `None` if a default does not have the form of its key, which a test rules out.
     fn read(from: &mut TableReader<'_, '_, '_>) -> Option<Self>;
 }
 
-/// What one key says.
+/// The value of one key.
 pub(super) struct KeyValue<T> {
     pub value: T,
-    /// Line of the key, or of its table when it isn't written.
+    /// Line of the key, or of its table if the key is not in the text.
     pub line: usize,
 }
 
 impl<T> KeyValue<Option<T>> {
-    /// What a key says that always says something.
+    /// The value of a key that always has one.
     pub fn required(self) -> Option<KeyValue<T>> {
         Some(KeyValue { value: self.value?, line: self.line })
     }
 }
 
-/// One table, read.
+/// A table that was read.
 pub(super) struct Section<'t, 'i, V> {
     pub keys: V,
-    /// Where it begins.
+    /// The line of its heading.
     pub line: usize,
-    /// Itself, for the tables within it; `None` when it isn't written, or is none.
+    /// The table itself, for the tables within it; `None` if it is missing, or not a table.
     pub table: Option<&'t DeTable<'i>>,
 }
 
@@ -63,13 +63,13 @@ impl<'a> Reader<'a> {
         self.problems.push(Problem { line, message: message.into() });
     }
 
-    /// Notes what the TOML parser can't read.
+    /// Adds an error of the TOML parser.
     pub fn toml_error(&mut self, error: &toml::de::Error) {
         let line = self.line(error.span().map_or(0, |span| span.start));
         self.problem(line, format!("not TOML: {}", error.message().trim()));
     }
 
-    /// Checks the tables' names against those that exist.
+    /// Checks the names of tables against those that exist.
     pub fn check_table_names(&mut self, root: &DeTable<'_>) {
         let names: Vec<&str> =
             TABLES.iter().map(|table| table.name).filter(|name| !name.contains('.')).collect();
@@ -83,7 +83,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// One table within another; an absent one reads as empty.
+    /// A table within another. A missing table reads as an empty one.
     pub fn table<'t, 'i, V: TableValues>(
         &mut self,
         parent: Option<&'t DeTable<'i>>,
@@ -97,7 +97,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Tables within another that are written once for each thing.
+    /// The tables of an array within another table.
     pub fn tables<'t, 'i, V: TableValues>(
         &mut self,
         parent: Option<&'t DeTable<'i>>,
@@ -161,7 +161,7 @@ impl<'a> Reader<'a> {
         Some(Section { keys, line, table })
     }
 
-    /// A table within another whose keys the host doesn't know.
+    /// A table within another whose keys the host does not know.
     pub fn freeform_table<'t, 'i>(
         &self,
         parent: Option<&'t DeTable<'i>>,
@@ -173,16 +173,16 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// A table whose keys the host doesn't know.
+/// A table whose keys the host does not know.
 pub(super) struct FreeformTable<'t, 'i> {
     name: &'static str,
     value: &'t DeValue<'i>,
-    /// Where it begins.
+    /// The line of its heading.
     pub line: usize,
 }
 
 impl FreeformTable<'_, '_> {
-    /// What it says; `None` when it is no table.
+    /// Its content; `None` if it is not a table.
     pub fn read(&self, reader: &mut Reader<'_>) -> Option<PluginSettings> {
         let table = self.value.as_table();
         if table.is_none() {
@@ -192,7 +192,7 @@ impl FreeformTable<'_, '_> {
     }
 }
 
-/// A table as it is written, while its keys are read.
+/// A table in the text while its keys are read.
 pub(super) struct TableReader<'r, 'a, 't> {
     reader: &'r mut Reader<'a>,
     spec: &'static Table,
@@ -201,7 +201,8 @@ pub(super) struct TableReader<'r, 'a, 't> {
 }
 
 impl<'t> TableReader<'_, '_, 't> {
-    /// Reads a key. Its value is `None` when it is wrong, or neither written nor given by a default.
+    /// Reads a key. Its value is `None` if it is invalid, or neither in the text nor given by a
+    /// default.
     pub fn read<F: Parse>(&mut self, key: &Key) -> KeyValue<Option<F::Value>> {
         let Some((name, line, value)) = self.find(key) else {
             return KeyValue { value: self.default_value::<F>(key), line: self.line };
@@ -213,16 +214,16 @@ impl<'t> TableReader<'_, '_, 't> {
                 let message =
                     format!("`{}.{name}` is {found}, expected {}", self.spec.name, key.form);
                 self.reader.problem(at, message);
-                // Read on, so that what follows is checked as well.
+                // The default is used, so that what follows is checked as well.
                 default::<F>(key)
             }
         };
         KeyValue { value, line }
     }
 
-    /// What holds when the key isn't written.
+    /// The value if the key is not in the text.
     fn default_value<F: Parse>(&mut self, key: &Key) -> Option<F::Value> {
-        // A table that isn't written at all is not missing its keys.
+        // A missing table is not missing its keys.
         if key.default == KeyDefault::Required && self.table.is_some() {
             let heading = self.spec.heading();
             let message = format!("`{}` is missing in {heading}: expected {}", key.name, key.form);
@@ -231,7 +232,7 @@ impl<'t> TableReader<'_, '_, 't> {
         default::<F>(key)
     }
 
-    /// The name by which a key is written, its line, and its value.
+    /// The name under which a key is written, its line, and its value.
     fn find(&mut self, key: &Key) -> Option<(&'static str, usize, &'t Spanned<DeValue<'t>>)> {
         let table = self.table?;
         let mut written = key.names().filter_map(|name| {
@@ -258,7 +259,7 @@ impl<'t> TableReader<'_, '_, 't> {
     }
 }
 
-/// A default, which is kept as the text that would be written, its quotes left out.
+/// A default, which is stored as it would be written, without quotes.
 fn default<F: Parse>(key: &Key) -> Option<F::Value> {
     let KeyDefault::Is(text) = key.default else { return None };
     let written = DeValue::parse(text).ok().and_then(|value| F::parse(value.get_ref()).ok());
@@ -273,7 +274,7 @@ mod tests {
     use super::*;
     use rstest::rstest;
 
-    /// The name of a table, all defaults of which have the form of their key.
+    /// The name of a table, after checking that all its defaults have the form of their key.
     fn with_defaults<V: TableValues>() -> &'static str {
         let section: Option<Section<'_, '_, V>> = Reader::new("").table(None);
         assert!(section.is_some(), "{:?}", V::TABLE);
@@ -324,7 +325,7 @@ mod tests {
         assert_eq!(BAKERY.keys[1].aliases, ["breads", "rolls"]);
     }
 
-    /// What a table reads to, with the lines of its keys; and what is said about it.
+    /// The values of a table with the lines of their keys, and the problems.
     #[rstest]
     #[case::all(
         "name = 'a'\nloaves = 5\ntime = '1h'",

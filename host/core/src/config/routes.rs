@@ -1,4 +1,4 @@
-//! `[[routes]]`, and the routes that `on` of a notifier stands for.
+//! `[[routes]]`, and the routes for the key `on` of a notifier.
 
 use serde_json::Value as Json;
 use toml::de::DeTable;
@@ -11,10 +11,10 @@ use crate::decision::Action;
 use crate::pattern::Pattern;
 use crate::route::{EventMatch, OncePer, Route};
 
-/// What a notifier listens to that no route names and that says nothing itself.
+/// The event of a notifier without `on` that no route names.
 const CREATED: &str = "CreateManagedAccount";
 
-/// Reads the routes: those that are written, in their order, and then those of `on`.
+/// Reads the routes: those of the config, in their order, and then those of `on`.
 pub(super) fn read(
     reader: &mut Reader<'_>,
     root: Option<&DeTable<'_>>,
@@ -93,7 +93,7 @@ fn read_when(
     }
 }
 
-/// Reads the pattern of a key; `line` tells where something of it is written.
+/// Reads the pattern of a key; `line` returns the line of a part of it.
 fn read_pattern(
     reader: &mut Reader<'_>,
     key: &str,

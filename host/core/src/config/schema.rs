@@ -1,11 +1,11 @@
-//! The configuration as a JSON Schema, by which editors complete and check it.
+//! The JSON Schema of the configuration, with which editors complete and check it.
 
 use serde_json::{Map, Value, json};
 
 use super::keys::{Form, Key, KeyDefault, TABLES, Table};
 
-/// The JSON Schema (2020-12) of a configuration, made from [`TABLES`]. It says what a value
-/// looks like; `groundcrew check` knows more.
+/// The JSON Schema (2020-12) of a configuration, made from [`TABLES`]. It describes the form of
+/// each value; `groundcrew check` checks more.
 pub fn schema() -> Value {
     let top = TABLES.iter().filter(|table| !table.name.contains('.'));
     json!({
@@ -32,7 +32,7 @@ fn of_table(table: &Table) -> Value {
         .filter(|key| key.default == KeyDefault::Required)
         .map(|key| key.name)
         .collect();
-    // A table without keys of its own is a plugin's.
+    // A table without declared keys belongs to a plugin.
     let of_plugin = table.keys.is_empty();
     let object = json!({
         "type": "object",
@@ -52,7 +52,7 @@ fn of_key(key: &Key) -> Value {
     if let Some(schema) = schema.as_object_mut() {
         schema.insert("description".to_owned(), key.meaning.into());
         if let KeyDefault::Is(text) = key.default {
-            // Numbers and lists are written as they are, texts without their quotes.
+            // Numbers and lists are unchanged, texts are without quotes.
             let default = match key.form {
                 Form::Integer { .. } | Form::Choices(_) | Form::Texts | Form::Flag => {
                     serde_json::from_str(text).unwrap_or_else(|_| text.into())
@@ -65,7 +65,7 @@ fn of_key(key: &Key) -> Value {
     schema
 }
 
-/// The same under an older name.
+/// The schema of the same key under an older name.
 fn deprecated(mut schema: Value) -> Value {
     schema["deprecated"] = true.into();
     schema
@@ -104,7 +104,7 @@ fn of_form(form: Form) -> Value {
     }
 }
 
-/// A secret, with these keys as well.
+/// The schema of a secret, with these additional keys.
 fn of_secret(more: &[&str]) -> Value {
     let text = || json!({ "type": "string", "minLength": 1 });
     let of = |location: &str, own: &[&str]| {

@@ -1,4 +1,4 @@
-//! Tables that the host does not understand, such as the settings of a plugin: as JSON, with the
+//! Tables whose keys the host does not know, such as the settings of a plugin: as JSON, with the
 //! lines of their values.
 
 use std::collections::BTreeMap;
@@ -26,10 +26,9 @@ impl PluginSettings {
         }
     }
 
-    /// Settings in a TOML text of their own.
+    /// Settings from a TOML text that contains nothing else.
     ///
-    /// # Errors
-    /// Everything that is not TOML, with its line.
+    /// # Errors Every syntax error, with its line.
     pub fn parse(text: &str) -> Result<Self, Vec<Problem>> {
         let mut reader = Reader::new(text);
         let (root, errors) = DeTable::parse_recoverable(text);
@@ -42,7 +41,7 @@ impl PluginSettings {
         }
     }
 
-    /// These settings, and of others the keys that these lack.
+    /// These settings, with the missing keys from others.
     pub fn with_defaults(mut self, others: serde_json::Map<String, Json>) -> Self {
         if let Json::Object(own) = &mut self.json {
             for (key, value) in others {

@@ -1,4 +1,4 @@
-//! `[updates]`: how accounts are brought up to date.
+//! `[updates]`: how accounts are updated.
 
 use std::time::Duration;
 
@@ -7,8 +7,8 @@ use toml::de::DeTable;
 
 use super::keys;
 use super::reader::Reader;
+use crate::decision_combiner::Fallback;
 use crate::parameters::ParameterSource;
-use crate::pipeline::Fallback;
 use crate::update_need::Causes;
 
 /// `[updates]`; see [`keys::UPDATES`].
@@ -18,27 +18,27 @@ pub struct UpdatesConfig {
     pub max_concurrent_operations: usize,
     /// Control Tower's quota of concurrent account operations.
     pub account_quota: usize,
-    /// Of these, so many are left free for others.
+    /// The number of these operations that are reserved for others.
     pub reserve: usize,
     /// Most updates at once of accounts directly in the same OU.
     pub per_ou_limit: Option<usize>,
-    /// Whether somebody has to approve of a plan before anything is started.
+    /// Whether an operator must approve a plan before anything is started.
     pub approval: ApprovalMode,
     /// For which causes accounts are updated.
     pub causes: Causes,
-    /// Between two looks at a running update.
+    /// The interval of polling a running update.
     pub poll_interval: Duration,
-    /// An update running longer is worth an alert.
+    /// An update that runs longer than this leads to an alert.
     pub operation_timeout: Duration,
-    /// Failed updates before an account is given up.
+    /// The number of failed updates before an account is dead-lettered.
     pub max_attempts: u32,
-    /// What happens when every policy abstains.
+    /// What happens if every policy abstains.
     pub default: Fallback,
     /// How much work the queue holds at most.
     pub window: Duration,
     /// Longest time between two sweeps.
     pub sweep_interval: Duration,
-    /// Shortest time between two sweeps that events ask for.
+    /// Shortest time between two sweeps that events request.
     pub min_sweep_interval: Duration,
 }
 
@@ -48,7 +48,7 @@ pub struct UpdatesConfig {
 pub enum ApprovalMode {
     /// It needs none.
     None,
-    /// Nothing is started before somebody has approved of it.
+    /// Nothing is started before an operator has approved the plan.
     Required,
 }
 
@@ -58,7 +58,7 @@ pub enum ApprovalMode {
 pub enum CauseAction {
     /// It is updated.
     Update,
-    /// It is left alone.
+    /// It is excluded.
     Skip,
 }
 
@@ -79,7 +79,7 @@ impl From<bool> for CauseAction {
 }
 
 impl UpdatesConfig {
-    /// `parameters` is where updates have theirs from.
+    /// `parameters` is the source of an update's parameters.
     pub(super) fn read(
         reader: &mut Reader<'_>,
         root: Option<&DeTable<'_>>,

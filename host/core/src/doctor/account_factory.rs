@@ -100,7 +100,7 @@ fn portfolio(config: &Config, caller: Option<&Caller>, product: &ProductFacts) -
         Ok(portfolios) => portfolios,
         Err(read_failure) => return read_failure.optional_finding(CHECK),
     };
-    // The one that the config names, or the only one.
+    // The portfolio that the config names, or the only one.
     let name = &config.account_factory.portfolio_name;
     let named = portfolios.iter().find(|portfolio| portfolio.name == *name);
     let portfolio = match (named, portfolios.as_slice()) {
@@ -157,7 +157,7 @@ fn association(
          --principal-arn {}",
         caller.principal_arn()
     );
-    // Whoever has a path has access, be it by a group or another portfolio.
+    // A caller with a launch path has access, perhaps through a group or another portfolio.
     let has_path = product.paths.as_ref().is_ok_and(|paths| !paths.is_empty());
     let unsure = principals.iter().any(|principal| caller.is(principal).is_none());
     match has_path || unsure {

@@ -1,19 +1,19 @@
-//! Who calls, and from where in the organization.
+//! The caller, and its place in the organization.
 
 use super::{Check, Fact, Finding, Organization, Principal};
 use crate::config::Config;
 
-/// Who calls.
+/// The caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
     /// Id of the account.
     pub account: String,
-    /// As STS says it: for a role `arn:aws:sts::ACCOUNT:assumed-role/NAME/SESSION`.
+    /// As STS returns it: for a role `arn:aws:sts::ACCOUNT:assumed-role/NAME/SESSION`.
     pub arn: String,
 }
 
 impl Caller {
-    /// As in `role groundcrew` or `user ops/ann`.
+    /// For example `role groundcrew` or `user ops/ann`.
     pub fn name(&self) -> String {
         match self.kind() {
             ("assumed-role", name) => {
@@ -24,8 +24,8 @@ impl Caller {
         }
     }
 
-    /// The ARN that a portfolio is associated with. The path of a role isn't told by STS; it
-    /// is left to whoever reads this.
+    /// The ARN that a portfolio is associated with. STS does not return the path of a role; the
+    /// reader has to add it.
     pub(super) fn principal_arn(&self) -> String {
         let partition = self.arn.split(':').nth(1).unwrap_or("aws");
         match self.kind() {
@@ -37,7 +37,7 @@ impl Caller {
         }
     }
 
-    /// Whether a principal of a portfolio is this caller; `None` when that can't be told.
+    /// Whether a principal of a portfolio is this caller; `None` if that is unknown.
     pub(super) fn is(&self, principal: &Principal) -> Option<bool> {
         let mut parts = principal.arn.splitn(6, ':').skip(4);
         let (account, resource) = (parts.next()?, parts.next()?);
@@ -46,10 +46,10 @@ impl Caller {
             return Some(false);
         }
         let own = match (kind, self.kind()) {
-            // Roles of one account differ in their names, whatever their paths.
+            // Roles of one account have different names, whatever their paths.
             ("role", ("assumed-role", session)) => session.split('/').next()?,
             ("user", ("user", name)) => name.rsplit('/').next()?,
-            // STS does not say which groups a user is in.
+            // STS does not return the groups of a user.
             ("group", ("user", _)) => return None,
             _ => return Some(false),
         };
@@ -67,8 +67,7 @@ impl Caller {
     }
 }
 
-/// Whether a text is as a pattern has it, in which `*` stands for anything and `?` for one
-/// character.
+/// Whether a text matches a pattern, in which `*` stands for any text and `?` for one character.
 fn matches(pattern: &str, text: &str) -> bool {
     let mut rest = text.chars();
     let mut left = pattern.chars();

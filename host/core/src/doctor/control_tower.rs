@@ -1,11 +1,11 @@
-//! Control Tower: its home Region, its landing zone, the OUs it governs, and Identity Center.
+//! Control Tower: its home Region, its landing zone, the OUs that it governs, and Identity Center.
 
 use super::facts::LandingZoneDetail;
 use super::{Check, Fact, Finding, IdentityCenter, LandingZoneFacts, UnitFacts, count, list};
 use crate::config::Config;
 use crate::parameters::ParameterSource;
 
-/// OUs that are named before the rest is only counted.
+/// The number of OUs that are named; the others are only counted.
 const NAMED: usize = 4;
 
 pub(super) fn home_region(config: &Config, zone: &Fact<Option<LandingZoneFacts>>) -> Finding {
@@ -88,7 +88,7 @@ pub(super) fn units(
     const CHECK: Check = Check::OrganizationalUnits;
     let units = match units {
         Some(Ok(units)) => units,
-        // Accounts are listed by every sweep, baselines by a doctor alone.
+        // Every sweep lists accounts, but only the doctor lists baselines.
         Some(Err(read_failure)) if read_failure.action.starts_with("controltower:") => {
             return read_failure.optional_finding(CHECK);
         }
@@ -115,7 +115,7 @@ pub(super) fn units(
             "look in the Control Tower console whether the OUs are registered",
         );
     }
-    // It is governed with the landing zone, and has no baseline of its own.
+    // This OU is governed with the landing zone, and has no baseline of its own.
     let security = detail(zone).and_then(|detail| detail.security_unit.as_ref());
     let left: Vec<(&str, String, usize)> = units
         .enrolled
@@ -157,13 +157,13 @@ pub(super) fn identity_center(
 ) -> Finding {
     const CHECK: Check = Check::IdentityCenter;
     let factory = &config.account_factory;
-    // Without users to look up it is Account Factory's business alone.
+    // If users are not looked up, only Account Factory uses it.
     let needed =
         factory.parameters == ParameterSource::Rebuild && config.queues.updates_url.is_some();
     if detail(zone).and_then(|detail| detail.identity_center) == Some(false) {
         let found = "the landing zone leaves access to others (accessManagement is off)";
         return match needed {
-            // Account Factory then ignores what it is told of the user.
+            // Account Factory then ignores the parameters of the user.
             true => Finding::warning(
                 CHECK,
                 format!("{found}, but updates look for the user of each account"),

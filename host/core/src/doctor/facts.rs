@@ -1,4 +1,4 @@
-//! What a doctor reads.
+//! What the doctor reads.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,47 +8,47 @@ use crate::catalog::{ArtifactId, LaunchPathSummary, ProductId};
 /// Everything that was read.
 #[derive(Clone, Debug)]
 pub struct Facts {
-    /// Who calls.
+    /// The caller.
     pub caller: Fact<Caller>,
-    /// What AWS says; nothing when the credentials are no good.
+    /// The data from AWS; `None` if the credentials are not valid.
     pub aws: Option<AwsFacts>,
     /// The ledger.
     pub ledger: LedgerFacts,
-    /// What was found out about notifiers, in the order of the config.
+    /// The facts about notifiers, in the order of the config.
     pub notifiers: Vec<NotifierFacts>,
 }
 
-/// What AWS says.
+/// The data from AWS.
 #[derive(Clone, Debug)]
 pub struct AwsFacts {
     /// The organization that the calling account is in.
     pub organization: Fact<Organization>,
     /// Control Tower's landing zone, if there is one.
     pub landing_zone: Fact<Option<LandingZoneFacts>>,
-    /// Registered OUs, and those of enrolled accounts. `None` without a product, by which
-    /// enrolled accounts are found.
+    /// Registered OUs, and the OUs of enrolled accounts. `None` without a product, because enrolled
+    /// accounts are found through it.
     pub units: Option<Fact<UnitFacts>>,
     /// The instances of IAM Identity Center in its Region.
     pub identity_center: Fact<Vec<IdentityCenter>>,
     /// The Account Factory product.
     pub product: Fact<ProductFacts>,
-    /// The updates queue, where configured.
+    /// The updates queue, if configured.
     pub updates_queue: Option<Fact<QueueFacts>>,
-    /// The notifications queue, where configured.
+    /// The notifications queue, if configured.
     pub notifications_queue: Option<Fact<QueueFacts>>,
-    /// The events queue, where configured.
+    /// The events queue, if configured.
     pub events_queue: Option<Fact<QueueFacts>>,
-    /// Attributes of the alerts topic, where configured.
+    /// Attributes of the alerts topic, if configured.
     pub topic: Option<Fact<BTreeMap<String, String>>>,
-    /// Of the service codes that notifiers are granted, those that AWS Support offers. Nothing
-    /// when no notifier opens cases.
+    /// The service codes that AWS Support offers, of those that notifiers are granted. `None` if no
+    /// notifier opens cases.
     pub support_services: Option<Fact<BTreeSet<String>>>,
 }
 
 /// An organization.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Organization {
-    /// As in `o-exampleorgid`.
+    /// For example `o-exampleorgid`.
     pub id: String,
     /// Id of its management account.
     pub management_account: String,
@@ -59,47 +59,47 @@ pub struct Organization {
 pub struct LandingZoneFacts {
     /// Its ARN, with the home Region.
     pub arn: String,
-    /// What `GetLandingZone` says of it.
+    /// The result of `GetLandingZone`.
     pub detail: Fact<LandingZoneDetail>,
 }
 
-/// What a landing zone says of itself.
+/// The details of a landing zone.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LandingZoneDetail {
-    /// What is deployed.
+    /// The deployed version.
     pub version: String,
-    /// What could be deployed.
+    /// The latest version.
     pub latest_version: Option<String>,
     /// `ACTIVE`, `PROCESSING` or `FAILED`.
     pub status: Option<String>,
-    /// Whether it was changed behind Control Tower's back.
+    /// Whether it was changed outside Control Tower.
     pub drifted: bool,
-    /// Whether it gives access by IAM Identity Center, where its manifest says.
+    /// Whether it gives access through IAM Identity Center, if its manifest says so.
     pub identity_center: Option<bool>,
     /// Name of the OU of its shared accounts, which is governed with the landing zone itself.
     pub security_unit: Option<String>,
 }
 
-/// OUs by what Control Tower and Account Factory say of them.
+/// OUs in Control Tower and in Account Factory.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UnitFacts {
-    /// Ids of those that have the baseline by which Control Tower governs OUs.
+    /// Ids of the OUs with the baseline by which Control Tower governs OUs.
     pub registered: BTreeSet<String>,
-    /// By id, those that hold enrolled accounts: names from the top-level one down, and how
-    /// many accounts.
+    /// OUs with enrolled accounts, by id: the names from the top-level OU down, and the number of
+    /// accounts.
     pub enrolled: BTreeMap<String, (Vec<String>, usize)>,
-    /// Enrolled accounts that are directly under the root.
+    /// The number of enrolled accounts directly under the root.
     pub under_root: usize,
 }
 
 /// An instance of IAM Identity Center.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IdentityCenter {
-    /// As in `d-1234567890`.
+    /// For example `d-1234567890`.
     pub identity_store: String,
-    /// As in `ACTIVE`.
+    /// For example `ACTIVE`.
     pub status: Option<String>,
-    /// Account that it belongs to.
+    /// The account that owns it.
     pub owner: Option<String>,
 }
 
@@ -119,18 +119,18 @@ pub struct ProductFacts {
 /// A portfolio of Service Catalog.
 #[derive(Clone, Debug)]
 pub struct Portfolio {
-    /// As in `port-abcdefghijklm`.
+    /// For example `port-abcdefghijklm`.
     pub id: String,
     /// Its name.
     pub name: String,
-    /// Who may launch what is in it.
+    /// The principals that may launch its products.
     pub principals: Fact<Vec<Principal>>,
 }
 
-/// Who may launch what is in a portfolio.
+/// A principal that may launch the products of a portfolio.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Principal {
-    /// Of a role, a user or a group; or a pattern, without an account.
+    /// ARN of a role, a user or a group; or a pattern, without an account.
     pub arn: String,
     /// Whether it is a pattern: `IAM_PATTERN` rather than `IAM`.
     pub pattern: bool,
@@ -152,35 +152,35 @@ pub enum LedgerFacts {
     File {
         /// Its path.
         path: String,
-        /// How it is.
+        /// Its state.
         state: LedgerFile,
     },
     /// A DynamoDB table.
     Table {
         /// Its name.
         name: String,
-        /// How it is; `None` when it was not looked at for want of credentials.
+        /// The table; `None` if it was not read, for lack of credentials.
         table: Option<Fact<TableFacts>>,
     },
 }
 
-/// How a ledger file is.
+/// The state of a ledger file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LedgerFile {
-    /// It is there and can be used.
+    /// It exists and can be used.
     Usable,
-    /// It isn't there, but can be made.
+    /// It does not exist, but can be created.
     Absent,
     /// Another process has it open.
     InUse,
-    /// It can't be used, and why, with what to do.
+    /// It can't be used; the text says why, and what to do.
     Unusable(String),
 }
 
 /// A DynamoDB table.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TableFacts {
-    /// As in `ACTIVE`.
+    /// For example `ACTIVE`.
     pub status: String,
     /// Name and type (`S`, `N` or `B`) of the partition key.
     pub partition: Option<(String, String)>,

@@ -8,8 +8,9 @@ use crate::http::{HttpGrant, placeholder, placeholders};
 
 const CHECK: Check = Check::Notifiers;
 
-/// HTTP grants that no request uses. Told only where it is certain: the component sends none, an
-/// earlier grant takes them all, or the plugin is a bundled one, whose requests are known.
+/// HTTP grants that no request uses. Reported only if it is certain: the component sends no
+/// requests, an earlier grant covers them all, or the plugin is a bundled one, whose requests are
+/// known.
 pub(super) fn unused_http(notifier: &NotifierConfig, facts: &NotifierFacts) -> Vec<Finding> {
     let (name, grants) = (&notifier.plugin_config.name, &notifier.grants.http);
     if grants.is_empty() {
@@ -70,7 +71,7 @@ fn unused_grant(notifier: &NotifierConfig, grant: &HttpGrant) -> Finding {
     )
 }
 
-/// Whether all requests that the second covers go by the first, which stands before it.
+/// Whether the first grant, which comes before the second, covers all requests of the second.
 fn covers_all(first: &HttpGrant, second: &HttpGrant) -> bool {
     first.url.covers(&second.url)
         && first.query.iter().all(|parameter| second.query.contains(parameter))
@@ -101,7 +102,7 @@ fn unused_methods(
     })
 }
 
-/// All of these of a notifier.
+/// All of these findings for a notifier.
 pub(super) fn ungranted_requests(notifier: &NotifierConfig) -> Vec<Finding> {
     let requests = requests(notifier).into_iter().flatten();
     requests.filter_map(|one| uncovered_requests(notifier, &one)).collect()
@@ -176,7 +177,7 @@ mod tests {
     use crate::config::Config;
     use rstest::rstest;
 
-    /// What is told of a notifier's grants beside the facts of each one.
+    /// The findings about a notifier's grants, other than those about the facts of each grant.
     fn unused(config: &str, imports_http: bool, imports_support_cases: bool) -> Vec<String> {
         let config = Config::parse("crew.toml", config).unwrap_or_else(|error| panic!("{error}"));
         let facts = NotifierFacts { imports_http, imports_support_cases, grants: vec![] };

@@ -1,4 +1,4 @@
-//! The ledger: a file that can be had, or a table of the right shape.
+//! The ledger: a file that can be used, or a table with the right keys.
 
 use super::{Check, Fact, Facts, Finding, LedgerFacts, LedgerFile, ReadFailureReason, TableFacts};
 
@@ -23,7 +23,7 @@ fn file(path: &str, state: &LedgerFile) -> Finding {
              will not start",
         ),
         LedgerFile::Unusable(error) => {
-            // What to do is the last thing that such an error says.
+            // Such an error ends with what to do.
             let (found, fix) = error.rsplit_once(": ").unwrap_or((error, "check the file"));
             Finding::failed(CHECK, found, fix)
         }

@@ -1,12 +1,11 @@
-//! What `groundcrew doctor` makes of what it has read: a finding for each thing that has to
-//! be in place, with the fix.
+//! The findings of `groundcrew doctor`: one for each thing that has to be in place, with the fix.
 //!
-//! [`Facts`] are what was read, or why it could not be; [`judge`] turns them into
+//! [`Facts`] are the data that was read, or why it could not be; [`evaluate`] turns them into
 //! [`Finding`]s. Nothing here calls anything.
 //!
-//! A check *fails* when groundcrew can't do what the config asks of it, *warns* when it can
-//! but will disappoint, and is *unknown* when what it takes could not be read, though
-//! groundcrew itself may be able to work.
+//! A check *fails* if groundcrew can't do what the config requires. It *warns* if groundcrew works,
+//! but not as intended. It is *unknown* if the required data could not be read; groundcrew itself
+//! may be able to work.
 
 mod account_factory;
 mod caller;
@@ -38,10 +37,10 @@ pub use support::granted_service_codes;
 use crate::config::{Config, NotifierConfig};
 use queues::QueueRole;
 
-/// Something that was read, or why it could not be.
+/// Data that was read, or why it could not be.
 pub type Fact<T> = Result<T, ReadFailure>;
 
-/// What is looked at.
+/// The subject of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[allow(missing_docs)] // `name` says it
@@ -67,7 +66,7 @@ pub enum Check {
 }
 
 impl Check {
-    /// As people read it.
+    /// Its name for people.
     pub fn name(self) -> &'static str {
         match self {
             Self::Config => "config",
@@ -91,7 +90,7 @@ impl Check {
         }
     }
 
-    /// What it belongs to.
+    /// The group that it belongs to.
     pub fn group(self) -> &'static str {
         match self {
             Self::Config => "Config",
@@ -112,37 +111,37 @@ impl Check {
     }
 }
 
-/// How it stands with what was looked at.
+/// The result of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Status {
-    /// As it should be.
+    /// Everything is in order.
     Ok,
-    /// groundcrew works, but not as one would wish.
+    /// groundcrew works, but not as intended.
     Warning,
-    /// groundcrew can't do what the config asks of it.
+    /// groundcrew can't do what the config requires.
     Failed,
-    /// It could not be read.
+    /// The data could not be read.
     Unknown,
     /// The config doesn't use it.
     NotConfigured,
 }
 
-/// What was found about one thing.
+/// The result of one check.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// What was looked at. A queue with three things wrong has three findings.
+    /// The check. A queue with three problems has three findings.
     pub check: Check,
-    /// How it stands.
+    /// The result.
     pub status: Status,
-    /// What is there.
+    /// What was found.
     pub found: String,
-    /// What to do, where there is something to do.
+    /// What to do, if there is something to do.
     pub fix: Option<String>,
 }
 
 impl Finding {
-    /// As it should be.
+    /// Everything is in order.
     pub fn ok(check: Check, found: impl Into<String>) -> Self {
         Self { check, status: Status::Ok, found: found.into(), fix: None }
     }
@@ -152,7 +151,7 @@ impl Finding {
         Self { check, status: Status::NotConfigured, found: found.into(), fix: None }
     }
 
-    /// It works, but not as one would wish.
+    /// It works, but not as intended.
     pub fn warning(check: Check, found: impl Into<String>, fix: impl Into<String>) -> Self {
         Self { check, status: Status::Warning, found: found.into(), fix: Some(fix.into()) }
     }
@@ -162,18 +161,18 @@ impl Finding {
         Self { check, status: Status::Failed, found: found.into(), fix: Some(fix.into()) }
     }
 
-    /// It can't be told.
+    /// It is unknown.
     pub fn unknown(check: Check, found: impl Into<String>, fix: impl Into<String>) -> Self {
         Self { check, status: Status::Unknown, found: found.into(), fix: Some(fix.into()) }
     }
 
-    /// Not looked at, since AWS does not know who would.
+    /// Not checked, because there are no AWS credentials.
     fn without_credentials(check: Check) -> Self {
         let found = "not checked: see the credentials".to_owned();
         Self { check, status: Status::Unknown, found, fix: None }
     }
 
-    /// A failure of what only updates need is no failure where there are none.
+    /// A failure that affects only updates is a warning if there are no updates.
     fn downgraded_without_updates(self, config: &Config) -> Self {
         match self.status {
             Status::Failed if config.queues.updates_url.is_none() => Self {
@@ -189,13 +188,13 @@ impl Finding {
     }
 }
 
-/// Requests that a bundled notifier would make and that no grant of its covers, as far as its settings
-/// tell, each with the fix.
+/// Requests that a bundled notifier would make and that none of its grants covers, as far as its
+/// settings show, each with the fix.
 pub fn ungranted_requests(notifier: &NotifierConfig) -> Vec<Finding> {
     grants::ungranted_requests(notifier)
 }
 
-/// Judges everything that was read, in the order in which it is shown.
+/// The findings for everything that was read, in the order in which they are shown.
 pub fn evaluate(config: &Config, facts: &Facts) -> Vec<Finding> {
     let mut findings = vec![caller::credentials(&facts.caller)];
     match &facts.aws {
@@ -208,8 +207,8 @@ pub fn evaluate(config: &Config, facts: &Facts) -> Vec<Finding> {
     findings
 }
 
-/// The checks that nothing can be said about without credentials; the ledger, which may be a
-/// file, speaks for itself.
+/// The checks that are impossible without credentials. The ledger is not one of them, because it
+/// may be a file.
 const CHECKS_WITH_CREDENTIALS: [Check; 14] = [
     Check::Organization,
     Check::HomeRegion,

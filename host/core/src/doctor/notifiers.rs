@@ -1,5 +1,5 @@
-//! What notifiers need of other systems: their secrets, an address that may be reached, a
-//! certificate that is trusted, an answer, and grants that they use.
+//! What notifiers need of other systems: their secrets, an address that may be reached, a trusted
+//! certificate, a response, and grants that they use.
 
 use std::net::IpAddr;
 
@@ -10,78 +10,77 @@ use crate::http::{AddressKind, HttpGrant, SecretLocation};
 
 const CHECK: Check = Check::Notifiers;
 
-/// What was found out about a notifier. No secret is part of it.
+/// The facts about a notifier, without secrets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NotifierFacts {
-    /// Whether its component imports HTTP: it can send no request otherwise.
+    /// Whether its component imports HTTP. Otherwise it can send no request.
     pub imports_http: bool,
-    /// Whether its component imports support cases: it can open none otherwise.
+    /// Whether its component imports support cases. Otherwise it can open none.
     pub imports_support_cases: bool,
-    /// Of each of its `[[notifiers.grants.http]]`.
+    /// The facts about each of its `[[notifiers.grants.http]]`.
     pub grants: Vec<GrantFacts>,
 }
 
-/// What was found out about one of a notifier's `[[notifiers.grants.http]]`. No secret is part of
-/// it.
+/// The facts about one of a notifier's `[[notifiers.grants.http]]`, without secrets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GrantFacts {
-    /// The grant as it is written.
+    /// The grant as in the config.
     pub grant: String,
     /// Its secrets.
     pub secrets: Vec<SecretFacts>,
-    /// The addresses of its host. None where they were not found, or where a proxy looks for them.
+    /// The addresses of its host. Empty if there are none, or if a proxy resolves the name.
     pub addresses: Vec<IpAddr>,
-    /// Whether the host has an address that may be reached, answers there, and has a certificate
-    /// that is trusted; or what is in the way.
+    /// Whether the host has an address that may be reached, accepts connections there, and has a
+    /// trusted certificate; or the reason why not.
     pub connection: Result<(), ConnectionFailure>,
-    /// What came of a request, where one was sent.
+    /// The result of a request, if one was sent.
     pub probe: Option<Probe>,
 }
 
-/// What was found out about a secret of a grant: never the secret itself, or anything about it.
+/// The facts about a secret of a grant: never the secret itself, or anything about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SecretFacts {
-    /// What it is for.
+    /// Its purpose.
     pub what: String,
-    /// Where it was looked for.
+    /// Its location.
     pub location: SecretLocation,
-    /// Whether it can be had and is fit for what it is for, or why not.
+    /// Whether it can be read and used for its purpose, or why not.
     pub readable: Result<(), String>,
 }
 
-/// Why no connection came about.
+/// Why there was no connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConnectionFailure {
-    /// What kind of obstacle it is.
+    /// The kind of failure.
     pub kind: ConnectionFailureKind,
-    /// What it is.
+    /// The reason.
     pub reason: String,
 }
 
-/// Kinds of obstacles, each with another fix.
+/// Kinds of failures, each with a different fix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConnectionFailureKind {
     /// The host's name has no address.
     Unresolved,
     /// None of the host's addresses may be reached.
     AddressForbidden,
-    /// Nobody takes a connection there.
+    /// Connections to it fail.
     NoConnection,
     /// The proxy opens no tunnel.
     Proxy,
     /// It took too long.
     TimedOut,
-    /// The certificate was issued by somebody who isn't trusted.
+    /// The issuer of the certificate isn't trusted.
     UnknownIssuer,
     /// The certificate is for another name.
     NameMismatch,
-    /// The certificate was valid once.
+    /// The certificate has expired.
     Expired,
-    /// The certificate will be valid.
+    /// The certificate is not valid yet.
     NotYetValid,
     /// The certificate isn't trusted for another reason.
     Untrusted,
-    /// What is there speaks no TLS, or none that groundcrew speaks.
+    /// The server does not support TLS, or no version that groundcrew supports.
     NoTls,
     /// The grant's `ca_file` can't be used.
     CaFile,
@@ -89,16 +88,16 @@ pub enum ConnectionFailureKind {
     NoRootCertificates,
 }
 
-/// What came of a harmless request.
+/// The result of a harmless request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Probe {
-    /// A status came.
+    /// A response came, with this status.
     Answered(u16),
-    /// No answer came.
+    /// No response came.
     NoAnswer(String),
 }
 
-/// Judges the notifiers: `facts` are those of each one, in the order of the config.
+/// The findings about notifiers: `facts` has an entry for each, in the order of the config.
 pub(super) fn notifiers(config: &Config, facts: &[NotifierFacts]) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (notifier, facts) in config.notifiers.iter().zip(facts) {
@@ -159,7 +158,7 @@ fn grant(notifier: &str, granted: &HttpGrant, facts: &GrantFacts) -> Vec<Finding
     findings
 }
 
-/// What to do where a secret can't be had.
+/// What to do if a secret can't be read.
 fn secret_fix(location: &SecretLocation) -> String {
     let fix = match location {
         SecretLocation::EnvironmentVariable(name) => {
@@ -178,7 +177,7 @@ fn secret_fix(location: &SecretLocation) -> String {
     fix.to_owned()
 }
 
-/// What is special about an address of a grant, unless the grant allows it.
+/// The kind of a special address, unless the grant allows it.
 fn forbidden(granted: &HttpGrant, address: IpAddr) -> Option<AddressKind> {
     AddressKind::classify(address).filter(|kind| !(granted.allow_private && kind.can_be_allowed()))
 }
@@ -189,7 +188,8 @@ fn reachable_addresses(granted: &HttpGrant, addresses: &[IpAddr]) -> Vec<String>
     allowed.map(ToString::to_string).collect()
 }
 
-/// The addresses that may not, each with why, and what would open them.
+/// The addresses that must not be reached, each with the reason, and the setting that would allow
+/// them.
 fn describe_forbidden(granted: &HttpGrant, addresses: &[IpAddr]) -> Option<(String, &'static str)> {
     let forbidden: Vec<(IpAddr, AddressKind)> = addresses
         .iter()
@@ -207,7 +207,7 @@ fn describe_forbidden(granted: &HttpGrant, addresses: &[IpAddr]) -> Option<(Stri
     (!told.is_empty()).then(|| (list(&told), fix))
 }
 
-/// Some addresses of a host that can be reached may not be.
+/// Some addresses of a host that can be reached are not allowed.
 fn some_addresses_forbidden(
     notifier: &str,
     granted: &HttpGrant,
@@ -289,7 +289,7 @@ fn connection_finding(
     Finding::failed(CHECK, format!("`{notifier}`: {grant} {what}: {reason}"), fix)
 }
 
-/// What an answer to HEAD means. Where nothing is to be done, it is the end of a sentence.
+/// The finding about the response to HEAD. If nothing is to be done, it is the end of a sentence.
 fn answer(notifier: &str, granted: &HttpGrant, facts: &GrantFacts, probe: &Probe) -> Finding {
     let grant = &facts.grant;
     let named = |what: String| format!("`{notifier}`: {what}");
@@ -403,7 +403,7 @@ mod tests {
         facts(Err((kind, "why")), None)
     }
 
-    /// The only finding is this one, and its text and fix have these.
+    /// There is only this finding, and its text and fix contain these.
     fn assert_only(findings: &[Finding], status: Status, found: &str, fix: &str) {
         let [finding] = findings else { panic!("{findings:?}") };
         assert_eq!(finding.status, status, "{finding:?}");
@@ -551,7 +551,7 @@ mod tests {
         assert_only(&findings, Status::Failed, "not trusted here", "into the grant's `ca_file`");
     }
 
-    /// Where the URL has a secret, nothing there may mean that the secret is wrong.
+    /// If the URL has a secret, the response may mean that the secret is wrong.
     #[rstest]
     #[case(404)]
     #[case(410)]
@@ -568,7 +568,7 @@ mod tests {
         );
     }
 
-    /// With several things wrong, each is told, and that it can be reached is not.
+    /// Each problem is reported, and that the host can be reached is not.
     #[test]
     fn each_thing_that_is_wrong() {
         let mut facts = facts(Err((ConnectionFailureKind::NoConnection, "refused")), None);

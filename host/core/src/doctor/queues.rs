@@ -1,4 +1,4 @@
-//! The SQS queues: their kind, their dead-letter queues, and what gets lost in them.
+//! The SQS queues: their kind, their dead-letter queues, and how messages can be lost in them.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,27 +8,27 @@ use serde_json::Value;
 use super::{Check, Fact, Finding, QueueFacts, ReadFailureReason, count};
 use crate::config::Config;
 
-/// Starting an update, or handling an event, takes several calls, each of which may be
-/// throttled: a message that shows up again meanwhile is worked on twice.
+/// Starting an update, or handling an event, takes several calls, each of which may be throttled. A
+/// message that becomes visible again meanwhile is processed twice.
 const MIN_VISIBILITY: Duration = Duration::from_secs(60);
 
-/// What is left of a message's time after a notifier has run into its timeout.
+/// The rest of a message's visibility timeout after a notifier has reached its timeout.
 const ANSWER_MARGIN: Duration = Duration::from_secs(30);
 
-/// A host that is down for a weekend loses nothing that is kept so long.
+/// A host that is down for a weekend loses no message with this retention.
 const MIN_RETENTION: Duration = Duration::from_secs(4 * 24 * 3600);
 
-/// Whoever waits for a free slot is received again and again: every `poll_interval`, for as
-/// long as others use the quota.
+/// An update that waits for a free slot is received again and again: at every `poll_interval`, for
+/// as long as others use the quota.
 const MIN_RECEIVES: u64 = 100;
-/// What a gate holds is received by the hour, for thirteen days. SQS itself would give it up
-/// without an alert.
+/// A notification that a gate holds is received every hour, for thirteen days. SQS itself would
+/// dead-letter it without an alert.
 const MIN_RECEIVES_HELD: u64 = 400;
 
 /// The longest that SQS keeps a message.
 const MAX_RETENTION: &str = "1209600";
 
-/// What a queue is for.
+/// The role of a queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum QueueRole {
     Updates,
@@ -36,21 +36,21 @@ pub(super) enum QueueRole {
     Events,
 }
 
-/// Where a queue puts what was received too often.
+/// Where a queue moves messages that were received too often.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RedrivePolicy {
     /// Name of the dead-letter queue.
     pub name: String,
     /// Id of the account that it is in.
     pub owner: String,
-    /// After so many receives.
+    /// The number of receives after which it moves a message.
     pub max_receives: Option<u64>,
 }
 
 /// A dead-letter queue.
 #[derive(Clone, Debug)]
 pub struct DeadLetterQueue {
-    /// What the redrive policy says.
+    /// The redrive policy that names it.
     pub redrive: RedrivePolicy,
     /// Its attributes.
     pub attributes: Fact<BTreeMap<String, String>>,
@@ -65,7 +65,7 @@ impl RedrivePolicy {
         Some(Self {
             name: arn.next()?.to_owned(),
             owner: arn.next()?.to_owned(),
-            // A number or a text, as whoever set it has written it.
+            // A number or a text, depending on how it was set.
             max_receives: match &policy["maxReceiveCount"] {
                 Value::String(text) => text.parse().ok(),
                 number => number.as_u64(),
@@ -98,7 +98,7 @@ impl QueueRole {
         }
     }
 
-    /// What it means that there is none.
+    /// What it means if there is none.
     fn absence_meaning(self) -> &'static str {
         match self {
             Self::Updates => "no account is updated",
@@ -107,12 +107,12 @@ impl QueueRole {
         }
     }
 
-    /// Whether the queue has to be a FIFO queue; one of events may be of either kind.
+    /// Whether the queue has to be a FIFO queue. A queue of events may be of either kind.
     fn fifo(self) -> bool {
         self != Self::Events
     }
 
-    /// The least that a received message should be hidden.
+    /// The shortest sufficient visibility timeout.
     fn visibility(self, config: &Config) -> Duration {
         let longest = config.notifiers.iter().map(|notifier| notifier.plugin_config.limits.timeout);
         match self {
@@ -123,7 +123,7 @@ impl QueueRole {
         }
     }
 
-    /// The least that a message should be kept.
+    /// The shortest sufficient retention.
     fn retention(self, config: &Config) -> Duration {
         match self {
             Self::Updates => config.updates.window,
@@ -162,7 +162,7 @@ pub(super) fn queue(
     if findings.is_empty() {
         findings.push(Finding::ok(check, summary(url, queue)));
     }
-    // Beside whatever else is found: the doctor can't see the rule.
+    // In addition to all other findings: the doctor can't see the rule.
     if role == QueueRole::Events && is_fifo(&queue.attributes) {
         findings.push(Finding::ok(
             check,
@@ -236,7 +236,7 @@ fn times(config: &Config, role: QueueRole, queue: &QueueFacts, findings: &mut Ve
     );
 }
 
-/// Whether EventBridge can get its events into the queue.
+/// Whether EventBridge can send its events to the queue.
 fn senders(queue: &QueueFacts, findings: &mut Vec<Finding>) {
     let attribute = |name| queue.attributes.get(name).map(String::as_str).unwrap_or_default();
     let key = attribute("KmsMasterKeyId");
@@ -369,7 +369,7 @@ fn seconds(attributes: &BTreeMap<String, String>, name: &str) -> Option<Duration
     attributes.get(name)?.parse().ok().map(Duration::from_secs)
 }
 
-/// As a config has it: `4d`, `1h`, `90s`.
+/// As in a config: `4d`, `1h`, `90s`.
 fn span(duration: Duration) -> String {
     let seconds = duration.as_secs();
     let units = [(86_400, 'd'), (3600, 'h'), (60, 'm')];
@@ -395,7 +395,7 @@ mod tests {
         pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
     }
 
-    /// A good FIFO queue, or a good standard one, with some attributes changed.
+    /// A correct FIFO queue, or a correct standard one, with some attributes changed.
     fn good(fifo: bool, changed: &[(&str, &str)], dead: &[(&str, &str)]) -> QueueFacts {
         let name = if fifo { "dead.fifo" } else { "dead" };
         let policy = format!(
@@ -497,7 +497,7 @@ mod tests {
         assert!(findings[0].fix.as_ref().unwrap().contains("at least 330"), "{findings:?}");
     }
 
-    /// EventBridge sends into a FIFO queue when the rule's target gives a message group.
+    /// EventBridge sends into a FIFO queue if the rule's target has a message group.
     #[rstest]
     #[case(&[], &[], &[Status::Ok, Status::Ok])]
     #[case(&[("ContentBasedDeduplication", "true")], &[], &[Status::Ok, Status::Ok])]

@@ -1,4 +1,4 @@
-//! What could not be read, and what that means.
+//! Failed reads, and what they mean.
 
 use std::time::Duration;
 
@@ -10,15 +10,15 @@ use crate::credentials;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct ReadFailure {
-    /// The permission that it takes, for example `sqs:GetQueueAttributes`.
+    /// The required permission, for example `sqs:GetQueueAttributes`.
     pub action: String,
-    /// What kind of obstacle it was.
+    /// The kind of failure.
     pub reason: ReadFailureReason,
-    /// What was said.
+    /// The error message.
     pub message: String,
 }
 
-/// What was in the way.
+/// The kinds of failures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReadFailureReason {
     /// There are no credentials.
@@ -27,13 +27,13 @@ pub enum ReadFailureReason {
     Rejected,
     /// The caller lacks the permission.
     Denied,
-    /// What was asked for is not there.
+    /// The requested resource does not exist.
     Absent,
     /// The account has no support plan with the API.
     NoSupportPlan,
-    /// Too many calls, every time.
+    /// Too many calls, on every retry.
     Throttled,
-    /// No answer came.
+    /// No response came.
     Unreachable,
     /// There was more to read than there was time for.
     TooSlow,
@@ -42,7 +42,7 @@ pub enum ReadFailureReason {
 }
 
 impl ReadFailure {
-    /// From the error of a call. `service` is what the permissions of the service begin with.
+    /// From the error of a call. `service` is the prefix of the permissions of the service.
     pub fn from_aws_error(service: &str, error: &AwsError) -> Self {
         let reason = match error.class {
             _ if credentials::is_rejection(&error.code) => ReadFailureReason::Rejected,
@@ -56,7 +56,7 @@ impl ReadFailure {
         Self { action: format!("{service}:{}", error.operation), reason, message: error.summary() }
     }
 
-    /// Nobody has credentials.
+    /// There are no credentials.
     pub fn no_credentials(action: &str, message: impl Into<String>) -> Self {
         Self {
             action: action.to_owned(),
@@ -65,13 +65,13 @@ impl ReadFailure {
         }
     }
 
-    /// It was given up after so long.
+    /// Reading was stopped after this time.
     pub fn too_slow(action: String, patience: Duration) -> Self {
         let message = format!("{action} has not ended within {} s", patience.as_secs());
         Self { action, reason: ReadFailureReason::TooSlow, message }
     }
 
-    /// A finding about what groundcrew can't work without.
+    /// A finding about something that groundcrew can't work without.
     pub(super) fn required_finding(&self, check: Check) -> Finding {
         match self.reason {
             ReadFailureReason::Throttled | ReadFailureReason::TooSlow => {
@@ -81,7 +81,7 @@ impl ReadFailure {
         }
     }
 
-    /// A finding about what only a doctor asks.
+    /// A finding about something that only the doctor reads.
     pub(super) fn optional_finding(&self, check: Check) -> Finding {
         match self.reason {
             ReadFailureReason::NoCredentials | ReadFailureReason::Rejected => {
@@ -96,7 +96,7 @@ impl ReadFailure {
             ReadFailureReason::NoCredentials => format!("there are none: {}", self.message),
             ReadFailureReason::Rejected => format!("AWS rejects the credentials: {}", self.message),
             ReadFailureReason::Unreachable => format!("no answer from AWS: {}", self.message),
-            // Who calls, and what is said with the fix, is left out.
+            // The caller, and the text that the fix repeats, are left out.
             ReadFailureReason::Denied => match self.denial() {
                 Some((_, why)) => format!("denied {why}"),
                 None => self.message.clone(),
@@ -105,8 +105,8 @@ impl ReadFailure {
         }
     }
 
-    /// What AWS says was denied, and why, where it says so in its usual words: `User: … is not
-    /// authorized to perform: ACTION on resource: … because …`.
+    /// What AWS denied, and why, if the message has its usual form: `User: … is not authorized to
+    /// perform: ACTION on resource: … because …`.
     fn denial(&self) -> Option<(&str, &str)> {
         let (_, rest) = self.message.split_once("is not authorized to perform: ")?;
         let action = rest.split_whitespace().next()?;
@@ -116,7 +116,7 @@ impl ReadFailure {
 
     fn fix(&self) -> String {
         let text = self.message.to_ascii_lowercase();
-        // It may be another one, that of a key for example.
+        // It may be another one, for example for a key.
         let action = match self.denial() {
             Some((denied, _)) if !denied.eq_ignore_ascii_case(&self.action) => denied,
             _ => &self.action,

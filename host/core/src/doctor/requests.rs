@@ -1,5 +1,5 @@
-//! Which requests the bundled notifiers make, as far as their settings tell. Of any other plugin
-//! nobody knows.
+//! The requests that the bundled notifiers make, as far as their settings show. The requests of any
+//! other plugin are unknown.
 
 use serde_json::Value;
 
@@ -9,26 +9,26 @@ use crate::http::{HttpGrant, Url};
 /// Requests of a bundled notifier to the URL of one of its settings.
 #[derive(Debug)]
 pub(super) struct Requests<'s> {
-    /// The setting, as it is called in the config.
+    /// The name of the setting in the config.
     pub(super) setting: &'static str,
     /// Their methods.
     pub(super) methods: Vec<&'s str>,
-    /// What is known of the URL; nothing where a template begins before the host ends.
+    /// The known part of the URL; `None` if a template begins before the end of the host.
     target: Option<RequestTarget>,
 }
 
-/// A URL, as far as it is the same for all notifications.
+/// The part of a URL that is the same for all notifications.
 #[derive(Debug)]
 struct RequestTarget {
-    /// All of it, or up to the last `/` before the first template.
+    /// The whole URL, or the part up to the last `/` before the first template.
     url: Url,
-    /// What the segment begins with that a template continues; `None` where the path is known.
+    /// The beginning of a segment that a template continues; `None` if the whole path is known.
     segment: Option<String>,
-    /// The query, where it is known.
+    /// The query, if it is known.
     query: Option<String>,
 }
 
-/// The requests of a notifier. `None` where they are not known: it is not a bundled one.
+/// The requests of a notifier. `None` if they are unknown, because it is not a bundled one.
 pub(super) fn requests(notifier: &NotifierConfig) -> Option<Vec<Requests<'_>>> {
     let PluginSource::Bundled(plugin) = &notifier.plugin_config.plugin else { return None };
     let settings = &notifier.plugin_config.settings.json;
@@ -37,7 +37,7 @@ pub(super) fn requests(notifier: &NotifierConfig) -> Option<Vec<Requests<'_>>> {
         methods,
         target: RequestTarget::from_template(url),
     };
-    // What it takes when nothing is set is what the settings of the plugin say.
+    // The default of the plugin's setting.
     let text = |at: &str, unset| settings.pointer(at).and_then(Value::as_str).unwrap_or(unset);
     match plugin.as_str() {
         "ams-case" | "baseline-check" => Some(vec![]),
@@ -71,12 +71,12 @@ pub(super) fn requests(notifier: &NotifierConfig) -> Option<Vec<Requests<'_>>> {
 }
 
 impl Requests<'_> {
-    /// Whether one of them may be within a grant's URL and query. Only when it can't is it false.
+    /// Whether one of them may match a grant's URL and query. False only if none can.
     pub(super) fn may_match(&self, grant: &HttpGrant) -> bool {
         self.target.as_ref().is_none_or(|target| target.may_be_within(grant))
     }
 
-    /// The host that they go to, where it is known.
+    /// The host of the requests, if it is known.
     pub(super) fn host(&self) -> Option<&str> {
         self.target.as_ref().map(|target| target.url.host())
     }
@@ -97,7 +97,7 @@ impl RequestTarget {
             return Some(Self { url: Url::parse(path).ok()?, segment: None, query });
         }
         let (folder, segment) = path.rsplit_once('/')?;
-        // The last `/` must not be that of `https://`, before the host.
+        // The last `/` must not be the one of `https://`, before the host.
         folder.split_once("://").filter(|(_, authority)| !authority.is_empty())?;
         let url = Url::parse(&format!("{folder}/")).ok()?;
         Some(Self { url, segment: Some(segment.to_owned()), query })

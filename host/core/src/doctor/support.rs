@@ -1,4 +1,4 @@
-//! The support plan, which notifiers need that open cases.
+//! The support plan. Notifiers that open cases need it.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! The alerts topic, and whether anybody hears it.
+//! The alerts topic, and whether it has subscribers.
 
 use std::collections::BTreeMap;
 

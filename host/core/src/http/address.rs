@@ -1,16 +1,16 @@
-//! Which addresses lead out, and which lead to where a plugin has no business.
+//! Which addresses are public, and which a plugin must not reach.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// What is special about an address. Public ones are of no kind.
+/// The kind of a special address. Public addresses have no kind.
 ///
 /// From IANA's registries of special-purpose addresses (RFC 6890).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AddressKind {
-    /// Hands out the credentials of whoever asks: the metadata service of EC2
-    /// (169.254.169.254, `fd00:ec2::254`), that of ECS and Lambda (169.254.170.2), and EKS
-    /// Pod Identity (169.254.170.23, `fd00:ec2::23`).
+    /// Returns the credentials of its caller: the metadata service of EC2 (169.254.169.254,
+    /// `fd00:ec2::254`), that of ECS and Lambda (169.254.170.2), and EKS Pod Identity
+    /// (169.254.170.23, `fd00:ec2::23`).
     Metadata,
     /// This machine.
     Loopback,
@@ -24,8 +24,8 @@ pub enum AddressKind {
 }
 
 impl AddressKind {
-    /// What is special about this address, if anything is. One that carries an IPv4 address,
-    /// as `::ffff:10.0.0.1` and those of NAT64 do, is what that one is.
+    /// The kind of this address, if it is special. An address that contains an IPv4 address, such
+    /// as `::ffff:10.0.0.1` or an address of NAT64, has the kind of that one.
     pub fn classify(address: IpAddr) -> Option<Self> {
         match address {
             IpAddr::V4(address) => classify_v4(address),
@@ -33,7 +33,7 @@ impl AddressKind {
         }
     }
 
-    /// Whether a grant's `allow_private` opens it.
+    /// Whether a grant's `allow_private` permits it.
     pub fn can_be_allowed(self) -> bool {
         matches!(self, Self::Loopback | Self::LinkLocal | Self::Private)
     }

@@ -10,24 +10,24 @@ use super::url::Url;
 /// One of `[[notifiers.grants.http]]`: URLs that a notifier may reach, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HttpGrant {
-    /// Everything below it is granted. Has the placeholders of `secrets` as they are written.
+    /// Everything below it is granted. It contains the placeholders of `secrets` unchanged.
     pub url: Url,
-    /// Parameters that the query of a request must have, each with a placeholder, as
-    /// `sig=$(sig)`. Others are the plugin's.
+    /// Parameters that the query of a request must have, each with a placeholder, such as
+    /// `sig=$(sig)`. The plugin chooses the others.
     pub query: Vec<String>,
     /// What the host puts in the place of the placeholders.
     pub secrets: Vec<UrlSecret>,
-    /// The methods that are.
+    /// The methods that are granted.
     pub methods: Vec<String>,
-    /// What the host adds to each request: header fields by their names in lower case.
+    /// The header fields that the host adds to each request, by their names in lower case.
     pub headers: Vec<(String, HttpSecret)>,
     /// How the host signs each request, if it does.
     pub sign: Option<Signing>,
-    /// Whether the host may be in a private network, on this link or this machine.
+    /// Whether the host of the URL may be in a private network, on this link or this machine.
     pub allow_private: bool,
     /// Certificates (PEM) that are trusted instead of the system's.
     pub ca_file: Option<PathBuf>,
-    /// The proxy by which the host is reached.
+    /// The proxy through which the host of the URL is reached.
     pub proxy: Option<Url>,
 }
 
@@ -41,14 +41,14 @@ pub struct Signing {
 }
 
 impl HttpGrant {
-    /// The first parameter that the query of a request lacks.
+    /// The first parameter that is missing in the query of a request.
     fn missing_parameter(&self, query: Option<&str>) -> Option<&String> {
         let has = |parameter: &String| parameters(query).any(|other| other == parameter);
         self.query.iter().find(|parameter| !has(parameter))
     }
 
-    /// A placeholder of this grant that a request has in another place than the grant, from where
-    /// the other system could hand the secret on.
+    /// A placeholder of this grant that a request has in another place than the grant. From there
+    /// the other system could pass the secret on.
     fn misplaced_placeholder(&self, url: &Url, query: Option<&str>) -> Option<&UrlSecret> {
         let (_, rest) = self.url.strip_covered(url);
         let others = parameters(query).filter(|one| !self.query.iter().any(|own| own == one));
@@ -60,7 +60,7 @@ impl HttpGrant {
         self.secrets.iter().find(is_within)
     }
 
-    /// The same, with its files in a folder, unless their paths are absolute.
+    /// The same grant, with its files in a folder, unless their paths are absolute.
     pub fn relative_to(mut self, folder: &Path) -> Self {
         if let Some(file) = &mut self.ca_file {
             *file = folder.join(&*file);
@@ -88,7 +88,7 @@ impl HttpGrant {
     }
 }
 
-/// As it is written: its URL with its query, and the placeholders of its secrets.
+/// As in the config: its URL with its query, and the placeholders of its secrets.
 impl fmt::Display for HttpGrant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.query.is_empty() {
@@ -98,15 +98,14 @@ impl fmt::Display for HttpGrant {
     }
 }
 
-/// The parameters of a query, as they are written.
+/// The parameters of a query, unchanged.
 fn parameters(query: Option<&str>) -> impl Iterator<Item = &str> {
     query.into_iter().flat_map(|query| query.split('&'))
 }
 
 /// The first grant that covers a request. Of the request's query only placeholders count.
 ///
-/// # Errors
-/// What is not granted, and the TOML that would grant it.
+/// # Errors What is not granted, and the TOML that would grant it.
 pub fn grant_for<'g>(
     grants: &'g [HttpGrant],
     method: &str,
@@ -141,7 +140,7 @@ pub fn grant_for<'g>(
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub struct RequestDenied {
     method: String,
-    /// Without its query.
+    /// The URL without its query.
     url: String,
     reason: DeniedReason,
 }
@@ -152,7 +151,7 @@ enum DeniedReason {
     NoGrant,
     /// The nearest grant has other methods.
     Method { grant: String, methods: Vec<String> },
-    /// The nearest grant asks for a parameter that the request lacks.
+    /// The nearest grant requires a parameter that the request lacks.
     Query { grant: String, parameter: String },
     /// The request has a placeholder where the grant has none.
     Misplaced { grant: String, placeholder: String },
@@ -254,7 +253,7 @@ mod tests {
         );
     }
 
-    /// The placeholder's secret goes where the grant has it, and nowhere else.
+    /// The secret of a placeholder goes only where the grant has the placeholder.
     #[rstest]
     #[case::there("https://a/x/$(s)?sig=$(q)", "")]
     #[case::among_others("https://a/x/$(s)?v=1&sig=$(q)&w", "")]

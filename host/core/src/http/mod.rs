@@ -1,8 +1,8 @@
-//! What a notifier may reach over HTTP, what the host adds to its requests, and which
-//! addresses are refused.
+//! What a notifier may reach over HTTP, what the host adds to its requests, and which addresses are
+//! refused.
 //!
-//! A plugin reaches nothing without an [`HttpGrant`]. The host sends what a grant covers,
-//! with secrets that never enter the sandbox.
+//! Without an [`HttpGrant`] a plugin reaches nothing. The host sends the requests that a grant
+//! covers, with secrets that never enter the sandbox.
 
 mod address;
 mod grant;
@@ -25,13 +25,13 @@ pub use webhook::webhook_with_plain_secret;
 /// The methods that a grant can name.
 pub const METHODS: [&str; 6] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"];
 
-/// Whether a request of this method only reads, as RFC 9110 (9.2.1) has it: then it has no
-/// effect, whatever becomes of it.
+/// Whether a request of this method only reads, as defined by RFC 9110 (9.2.1). Such a request has
+/// no effect, even if it fails.
 pub fn is_safe(method: &str) -> bool {
     matches!(method, "GET" | "HEAD" | "OPTIONS" | "TRACE")
 }
 
-/// Header fields that are the host's own: they say where a request goes, or where it ends.
+/// Header fields that only the host sets: they determine where a request goes, or where it ends.
 pub fn is_framing(header: &str) -> bool {
     const FRAMING: [&str; 11] = [
         "connection",

@@ -1,8 +1,8 @@
-//! Placeholders: where a URL of a grant has a secret.
+//! Placeholders: the places of secrets in the URL of a grant.
 //!
-//! A placeholder is written `$(name)`. RFC 3986 allows each of these characters in a path and in
-//! a query as it is, so that every library that reads or builds URLs, a plugin's own included,
-//! hands it on unchanged. `{name}` would be percent-encoded or refused by them, is refused by
+//! A placeholder is written `$(name)`. RFC 3986 allows each of these characters unencoded in a path
+//! and in a query. So every library that reads or builds URLs, including a plugin's own, passes it
+//! on unchanged. `{name}` would be percent-encoded or refused by such libraries, is refused by
 //! [`Url`](super::Url), and is one typing mistake away from the templates of settings.
 
 use super::{HttpSecret, Secret, url};
@@ -16,41 +16,40 @@ pub struct UrlSecret {
     pub secret: HttpSecret,
 }
 
-/// A placeholder as it is written.
+/// A placeholder as text.
 pub fn written(name: &str) -> String {
     format!("$({name})")
 }
 
-/// The names of all placeholders in a text. What begins as one and doesn't end is one up to the
-/// end of the text.
+/// The names of all placeholders in a text. A placeholder that does not end reaches to the end of
+/// the text.
 pub fn names(text: &str) -> impl Iterator<Item = &str> {
     text.split("$(").skip(1).map(|rest| rest.split(')').next().unwrap_or(rest))
 }
 
-/// Why a secret can't take the place of a placeholder. Never shows the secret.
+/// Why a secret can't replace a placeholder. Never shows the secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{problem}")]
 pub struct UnfitSecret {
-    /// The placeholder's name; nothing where no single one is to blame.
+    /// The placeholder's name; `None` if no single secret is the cause.
     pub name: Option<String>,
     problem: String,
 }
 
 impl UnfitSecret {
-    /// For which no single secret is to blame.
+    /// A problem of the whole request, without a single secret as its cause.
     pub fn for_request(problem: &str) -> Self {
         Self { name: None, problem: problem.to_owned() }
     }
 }
 
-/// Puts secrets into path and query of a request. `values` has the secret of every placeholder.
-/// Scheme, host and port are not touched: they are no part of what is filled.
+/// Puts secrets into the path and the query of a request. `values` has the secret of every
+/// placeholder. Scheme, host and port can't change, because placeholders are not replaced in them.
 ///
-/// A secret in the path may have several segments, and at the end of the path a query of its own,
-/// as webhooks of Slack and Teams have.
+/// A secret in the path may have several segments and, at the end of the path, a query of its own,
+/// as in webhooks of Slack and Teams.
 ///
-/// # Errors
-/// Which secret can't be put there, and why.
+/// # Errors Which secret can't be put there, and why.
 pub fn fill_placeholders(
     path: &str,
     query: Option<&str>,
@@ -84,7 +83,7 @@ pub fn fill_placeholders(
         }
     }
     let mut filled = replace_placeholders(path, &parts);
-    // The secrets are right by themselves. Beside what is around them they may not be.
+    // Each secret is valid by itself. Together with its neighbours it may not be.
     url::check_path(&filled).map_err(|problem| UnfitSecret {
         name: None,
         problem: format!("with the secrets in it, the URL's path {problem}"),
@@ -100,8 +99,7 @@ pub fn fill_placeholders(
     Ok(Secret::new(filled))
 }
 
-/// The text with values in the place of their placeholders. What looks like a placeholder within
-/// a value is none.
+/// The text with its placeholders replaced. A placeholder within a value is not replaced.
 fn replace_placeholders(text: &str, values: &[(&str, &str)]) -> String {
     let mut pieces = text.split("$(");
     let mut filled = pieces.next().unwrap_or_default().to_owned();
@@ -118,7 +116,7 @@ fn replace_placeholders(text: &str, values: &[(&str, &str)]) -> String {
     filled
 }
 
-/// That a secret is fit for a path, by itself: so that of several the right one is blamed.
+/// Checks a secret of a path by itself, so that the error names the right one of several.
 fn check_path_part(part: &str) -> Result<(), String> {
     if part.contains("://") {
         return Err("it is a whole URL: expected only what the placeholder stands for".to_owned());
@@ -129,7 +127,7 @@ fn check_path_part(part: &str) -> Result<(), String> {
     })
 }
 
-/// What RFC 3986 (3.4) allows in a query.
+/// The characters that RFC 3986 (3.4) allows in a query.
 fn check_query(query: &str) -> Result<(), &'static str> {
     if query.bytes().any(|byte| !byte.is_ascii_graphic() || b"\\\"<>^`{|}#".contains(&byte)) {
         return Err("has a character that must be percent-encoded");
@@ -160,7 +158,7 @@ mod tests {
         assert_eq!(names("/$filter/(x)?$a=(b)").count(), 0);
     }
 
-    /// What real webhooks have.
+    /// URLs of real webhooks.
     #[rstest]
     #[case::slack("/services/$(s)", None, "T000/B000/XXXX", "/services/T000/B000/XXXX")]
     #[case::discord(
@@ -198,7 +196,7 @@ mod tests {
         assert_eq!(filled(path, query, value).unwrap(), expected);
     }
 
-    /// Each is refused, names the placeholder, and says why without the secret.
+    /// Each is refused. The error names the placeholder, and says why without showing the secret.
     #[rstest]
     #[case::another_scheme_and_host("/services/$(s)", "https://evil.example/hush", "whole URL")]
     #[case::another_host("/$(s)", "/evil.example/hush", "begins with `/`")]
@@ -239,7 +237,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever a secret is: what it fills is below the path before it.
+        /// Whatever the secret is, the result is below the path before the placeholder.
         #[test]
         fn nothing_climbs(value in "[a.%2eE5cCfF/\\\\;?#:@ ~-]{0,12}") {
             if let Ok(filled) = filled("/services/$(s)", None, &value) {

@@ -1,9 +1,9 @@
-//! Taking secrets out of what another system sends back.
+//! Removes secrets from the responses of other systems.
 //!
-//! A system may repeat what it was sent: the URL in a redirect's `Location`, in the text of an
-//! error, in a log line of JSON. It may have percent-encoded or decoded it on the way, escaped it
-//! for JSON or HTML, changed its case, or cut it off. So texts are compared in one plain form, and
-//! a part of a secret is taken out as well as the whole.
+//! A system may repeat what it received: the URL in a redirect's `Location`, in the text of an
+//! error, in a log line of JSON. It may have percent-encoded or decoded it, escaped it for JSON or
+//! HTML, changed its case, or cut it off. So texts are compared in a normalized form, and parts of
+//! a secret are removed as well as the whole.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -11,27 +11,27 @@ use std::collections::HashMap;
 use super::Secret;
 use data_encoding::HEXLOWER;
 
-/// So many bytes of a secret in a row are taken out, wherever they stand. Shorter parts of it may
-/// be words of any text.
+/// This many consecutive bytes of a secret are removed, wherever they occur. Shorter parts may be
+/// words of any text.
 const MIN_MATCH: usize = 12;
 
-/// A secret shorter than this is not looked for: it would be found in every text.
+/// A secret shorter than this is not removed: it would be found in every text.
 const MIN_SECRET: usize = 6;
 
-/// How often what is escaped may be escaped again.
+/// The number of nested escapes that are decoded.
 const MAX_ESCAPE_LAYERS: usize = 3;
 
-/// Takes secrets out of texts.
+/// Removes secrets from texts.
 #[derive(Default)]
 pub struct Redactor {
-    /// What stands for each secret.
+    /// The replacement of each secret.
     replacements: Vec<String>,
-    /// By length: parts in plain form, and whose they are.
+    /// By length: parts in normalized form, and the index of their secret.
     parts: HashMap<usize, HashMap<Vec<u8>, usize>>,
 }
 
 impl Redactor {
-    /// Has a secret taken out; `shown` is put in its place.
+    /// Adds a secret to remove; `replacement` is put in its place.
     pub fn add(&mut self, replacement: &str, secret: &Secret) {
         let secret = secret.expose().as_bytes();
         if secret.len() < MIN_SECRET {
@@ -68,7 +68,7 @@ impl Redactor {
             }
         }
         let mut redacted = Vec::with_capacity(bytes.len());
-        // As far as the bytes have been taken over.
+        // The bytes before this are already copied.
         let mut done = 0;
         let mut before = None;
         for (place, mark) in plain.iter().zip(&marks) {
@@ -89,7 +89,7 @@ impl Redactor {
     }
 }
 
-/// A byte of a text in plain form, and which bytes of the text it comes from.
+/// A byte of a text in normalized form, and the bytes of the text that it comes from.
 #[derive(Clone, Copy)]
 struct PlainByte {
     byte: u8,
@@ -97,9 +97,9 @@ struct PlainByte {
     end: usize,
 }
 
-/// A text without escapes, in lower case, and without all that is no visible ASCII character. A
-/// secret in a URL or a header field has nothing else, and whoever shows the text leaves it out: the
-/// zeros of UTF-16, control characters, blanks and line breaks.
+/// A text without escapes, in lower case, and with only the visible ASCII characters. A secret in a
+/// URL or a header field has no others. A system that shows the text may add others: the zeros of
+/// UTF-16, control characters, blanks and line breaks.
 fn plain(bytes: &[u8]) -> Vec<PlainByte> {
     let place = |(start, &byte): (usize, &u8)| PlainByte { byte, start, end: start + 1 };
     let mut text: Vec<PlainByte> = bytes.iter().enumerate().map(place).collect();
@@ -118,12 +118,12 @@ fn plain(bytes: &[u8]) -> Vec<PlainByte> {
     text
 }
 
-/// Whether a byte is part of what is compared. Forms write a space as `+`.
+/// Whether a byte is compared. Forms encode a space as `+`.
 fn is_visible(place: &PlainByte) -> bool {
     place.byte.is_ascii_graphic() && place.byte != b'+'
 }
 
-/// One layer of escapes less.
+/// Decodes one layer of escapes.
 fn unescaped(text: &[PlainByte]) -> Vec<PlainByte> {
     let mut plain = Vec::with_capacity(text.len());
     let mut rest = text;
@@ -136,8 +136,8 @@ fn unescaped(text: &[PlainByte]) -> Vec<PlainByte> {
     plain
 }
 
-/// The ASCII character that an escape at the beginning of a text stands for, and the escape's
-/// length: of URLs, of JSON and JavaScript, of HTML.
+/// The ASCII character of an escape at the beginning of a text, and the escape's length: for URLs,
+/// JSON, JavaScript and HTML.
 fn escape(text: &[PlainByte]) -> Option<(u8, usize)> {
     let at = |index: usize| text.get(index).map(|place| place.byte);
     let number = |from: usize, digits: usize, radix: u32| {
@@ -152,7 +152,7 @@ fn escape(text: &[PlainByte]) -> Option<(u8, usize)> {
         (b'\\', b'u') => Some((ascii(number(2, 4, 16)?)?, 6)),
         (b'\\', b'x') => Some((ascii(number(2, 2, 16)?)?, 4)),
         (b'\\', escaped @ (b'/' | b'\\' | b'"' | b'\'')) => Some((escaped, 2)),
-        // Line breaks and the like, which are left out.
+        // Line breaks and similar characters, which are not compared.
         (b'\\', b'b' | b'f' | b'n' | b'r' | b't') => Some((b'\n', 2)),
         (b'&', b'#') => {
             let (from, radix) = match at(2)? {
@@ -182,8 +182,8 @@ fn escape(text: &[PlainByte]) -> Option<(u8, usize)> {
     }
 }
 
-/// The secret as it is within a longer text in base64, wherever it begins there, in both
-/// alphabets: what depends on its neighbours is left out.
+/// The secret as part of a longer text in base64, at every alignment, in both alphabets. The
+/// characters that depend on its neighbours are left out.
 fn base64(secret: &[u8]) -> impl Iterator<Item = Vec<u8>> + '_ {
     let alphabet = |last: [u8; 2]| -> Vec<u8> {
         (b'A'..=b'Z').chain(b'a'..=b'z').chain(b'0'..=b'9').chain(last).collect()
@@ -221,7 +221,7 @@ mod tests {
         String::from_utf8(redactor.redact(text.as_bytes()).into_owned()).unwrap()
     }
 
-    /// What systems make of a URL that they repeat.
+    /// Forms in which systems repeat a URL.
     #[rstest]
     #[case::as_it_is(
         SLACK,
@@ -312,8 +312,8 @@ mod tests {
     }
 
     proptest! {
-        /// However a secret is encoded, it can't be decoded from what is left, and what is around
-        /// it stays.
+        /// However a secret is encoded, it can't be decoded from the rest, and the text around it
+        /// stays.
         #[test]
         fn nothing_is_left(
             secret in "[A-Za-z0-9/_-]{12,40}",

@@ -1,4 +1,4 @@
-//! Secrets: where they are kept, and a value that can't be shown by accident.
+//! Secrets: where they are stored, and a value that can't be shown by accident.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use std::path::PathBuf;
 pub struct Secret(String);
 
 impl Secret {
-    /// Keeps a value.
+    /// Wraps a value.
     pub fn new(value: impl Into<String>) -> Self {
         Self(value.into())
     }
@@ -25,18 +25,18 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Where the host finds a secret, as the config says it. Never the secret itself.
+/// Where the host finds a secret, as configured. Never the secret itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SecretLocation {
     /// An environment variable of the host.
     EnvironmentVariable(String),
-    /// A file, of which line breaks at the end don't count.
+    /// A file. Line breaks at its end are ignored.
     File(PathBuf),
     /// A secret in AWS Secrets Manager.
     SecretsManager {
         /// Its name or ARN.
         id: String,
-        /// The field that is meant, of a secret that is a JSON object.
+        /// The field to use, if the secret is a JSON object.
         field: Option<String>,
     },
 }
@@ -59,9 +59,9 @@ impl fmt::Display for SecretLocation {
 /// A secret that the host puts into a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HttpSecret {
-    /// What stands before it, for example `Bearer `. No secret.
+    /// Text before the secret, for example `Bearer `. Not secret.
     pub prefix: String,
-    /// Where it is.
+    /// Where the secret is.
     pub location: SecretLocation,
 }
 

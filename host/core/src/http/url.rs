@@ -1,15 +1,15 @@
-//! URLs in the one form that two readers can't read differently.
+//! URLs in a form that no two parsers read differently.
 //!
-//! A grant is only worth what the comparison with a request is worth. So nothing is
-//! normalized: what has more than one reading is refused, in grants as in requests.
+//! A grant is only as safe as its comparison with a request. So nothing is normalized: a text that
+//! parsers could read in more than one way is refused, in grants and in requests.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// How a request travels.
+/// How a request is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scheme {
-    /// In the clear.
+    /// Unencrypted.
     Http,
     /// With TLS.
     Https,
@@ -33,8 +33,8 @@ impl fmt::Display for Scheme {
     }
 }
 
-/// Scheme, host, port and path of a request or a grant. What comes after the path is not
-/// part of it.
+/// Scheme, host, port and path of a request or a grant. The query and the fragment are not part of
+/// it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Url {
     scheme: Scheme,
@@ -45,7 +45,7 @@ pub struct Url {
     path: String,
 }
 
-/// Why a text is no URL that can be granted or asked for.
+/// Why a text is not a URL that can be granted or requested.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UrlError {
     /// Neither `http://` nor `https://`.
@@ -54,25 +54,24 @@ pub enum UrlError {
     /// A user or a password.
     #[error("it has a user or password before the host")]
     User,
-    /// A host that is none.
+    /// The host is not valid.
     #[error("its host is neither a name in ASCII nor an address in its usual form")]
     Host,
-    /// A port that is none.
+    /// The port is not valid.
     #[error("its port is no number from 1 to 65535")]
     Port,
-    /// What comes after a path.
+    /// There is something after the path.
     #[error("it has a query or fragment")]
     Query,
-    /// A path of two readings.
+    /// Parsers could read the path in different ways.
     #[error("its path {0}")]
     Path(&'static str),
 }
 
 impl Url {
-    /// Reads a URL that has neither query nor fragment.
+    /// Parses a URL that has neither query nor fragment.
     ///
-    /// # Errors
-    /// What keeps it from being one.
+    /// # Errors What is wrong with the text.
     pub fn parse(text: &str) -> Result<Self, UrlError> {
         let (scheme, rest) = text.split_once("://").ok_or(UrlError::Scheme)?;
         if rest.contains(['?', '#']) {
@@ -83,10 +82,9 @@ impl Url {
         Self::from_parts(scheme, authority, path)
     }
 
-    /// A URL of its parts. An empty path is `/`.
+    /// Combines a URL from its parts. An empty path becomes `/`.
     ///
-    /// # Errors
-    /// What is wrong with them.
+    /// # Errors What is wrong with them.
     pub fn from_parts(scheme: &str, authority: &str, path: &str) -> Result<Self, UrlError> {
         let scheme = match scheme.to_ascii_lowercase().as_str() {
             "http" => Scheme::Http,
@@ -120,7 +118,7 @@ impl Url {
         Ok(Self { scheme, host, port, path: path.to_owned() })
     }
 
-    /// How a request to it travels.
+    /// How a request to it is sent.
     pub fn scheme(&self) -> Scheme {
         self.scheme
     }
@@ -130,18 +128,18 @@ impl Url {
         &self.host
     }
 
-    /// The host, where it is an address.
+    /// The host, if it is an address.
     pub fn address(&self) -> Option<IpAddr> {
         self.host.parse().ok()
     }
 
-    /// The port, written or not.
+    /// The port; the scheme's default if there is none in the text.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// Host and port as the header `Host` has them: brackets around an IPv6 address, no port
-    /// where it is the scheme's own.
+    /// Host and port as in the header `Host`: brackets around an IPv6 address, no port if it is the
+    /// scheme's default.
     pub fn authority(&self) -> String {
         let host = match self.host.contains(':') {
             true => format!("[{}]", self.host),
@@ -158,15 +156,16 @@ impl Url {
         &self.path
     }
 
-    /// The other's path where this one covers it: as far as this one's segments go, and the rest.
+    /// The other's path if this one covers it, split into the part that this one's segments cover,
+    /// and the rest.
     pub(super) fn strip_covered<'o>(&self, other: &'o Self) -> (&'o str, &'o str) {
         let count = segments(&self.path).count();
         let end = other.path.match_indices('/').map(|(at, _)| at).nth(count);
         other.path.split_at(end.unwrap_or(other.path.len()))
     }
 
-    /// Whether the other is at the same origin, and its path begins with all segments of this
-    /// one's: `/api/` covers `/api`, `/api/` and `/api/v1`, not `/apis`.
+    /// Whether the other has the same origin, and its path begins with all segments of this one's:
+    /// `/api/` covers `/api`, `/api/` and `/api/v1`, not `/apis`.
     pub fn covers(&self, other: &Self) -> bool {
         let mut segments = segments(&other.path);
         (self.scheme, &self.host, self.port) == (other.scheme, &other.host, other.port)
@@ -174,7 +173,7 @@ impl Url {
     }
 }
 
-/// As it would be written, without what is the default.
+/// As text, without default values.
 impl fmt::Display for Url {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}://{}{}", self.scheme, self.authority(), self.path)
@@ -194,7 +193,7 @@ fn host_name(host: &str) -> Result<String, UrlError> {
     if host.len() > 253 || !host.split('.').all(fit) {
         return Err(UrlError::Host);
     }
-    // `127.1`, `0x7f.0.0.1` and `2130706433` are addresses to some resolvers.
+    // Some resolvers read `127.1`, `0x7f.0.0.1` and `2130706433` as addresses.
     let last = host.rsplit('.').next().unwrap_or_default().to_ascii_lowercase();
     let is_number = last.bytes().all(|byte| byte.is_ascii_digit()) || last.starts_with("0x");
     if is_number && host.parse::<Ipv4Addr>().is_err() {
@@ -203,7 +202,7 @@ fn host_name(host: &str) -> Result<String, UrlError> {
     Ok(host.to_ascii_lowercase())
 }
 
-/// Refuses what servers, proxies and frameworks are known to read as another path.
+/// Refuses paths that servers, proxies and frameworks are known to read as another path.
 pub(super) fn check_path(path: &str) -> Result<(), &'static str> {
     if !path.starts_with('/') {
         return Err("doesn't begin with `/`");
@@ -212,7 +211,7 @@ pub(super) fn check_path(path: &str) -> Result<(), &'static str> {
         return Err("has a character that must be percent-encoded");
     }
     let decoded = decode(path).ok_or("has a `%` that is not followed by two digits")?;
-    // As many as were there before, or a segment hid one.
+    // Decoding must not add slashes: a segment would have hidden one.
     let slashes = |bytes: &[u8]| bytes.iter().filter(|byte| **byte == b'/').count();
     if slashes(&decoded) != slashes(path.as_bytes())
         || decoded.iter().any(|byte| matches!(byte, b'\\' | b'%') || byte.is_ascii_control())
@@ -222,7 +221,7 @@ pub(super) fn check_path(path: &str) -> Result<(), &'static str> {
     if path.contains("//") {
         return Err("has an empty segment");
     }
-    // Some servers drop `;…` from a segment before they look at it.
+    // Some servers remove `;…` from a segment before they evaluate it.
     let dots = |segment: &[u8]| {
         let end = segment.iter().position(|byte| *byte == b';').unwrap_or(segment.len());
         matches!(&segment[..end], b"." | b"..")

@@ -1,14 +1,14 @@
-//! Webhooks whose URL is their secret: whoever knows it can post.
+//! Webhooks whose URL is their secret: anyone who knows it can post.
 
 use super::Url;
 
-/// Which system this URL posts to, if its path or query is a secret that is written plainly. Sources:
-/// Slack's, Microsoft's and Discord's own documentation of incoming webhooks.
+/// The system that this URL posts to, if its path or query contains a secret in plain text.
+/// Sources: Slack's, Microsoft's and Discord's own documentation of incoming webhooks.
 pub fn webhook_with_plain_secret(url: &str) -> Option<&'static str> {
     if super::placeholders(url).next().is_some() {
         return None;
     }
-    // A query is no part of a grant's URL, and a webhook's is its secret.
+    // A query is not part of a grant's URL, but in a webhook's URL it is the secret.
     let (url, query) = url.split_once('?').unwrap_or((url, ""));
     let url: Url = Url::parse(url).ok()?;
     let (host, path) = (url.host().to_ascii_lowercase(), url.path());

@@ -1,4 +1,4 @@
-//! AWS as the engine reads it, starts updates in it and alerts people by it.
+//! The AWS services that the engine reads from, starts updates in and publishes alerts to.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use crate::notification::NotificationKey;
 use crate::parameters::IdentityCenterUser;
 use crate::support_case::SupportCase;
 
-/// Service Catalog: the truth on what is outdated, under change or failed.
+/// Service Catalog: the authoritative state of what is outdated, under change or failed.
 #[async_trait]
 pub trait Catalog: Send + Sync {
     /// The Account Factory product and its newest active provisioning artifact.
@@ -36,18 +36,18 @@ pub trait Catalog: Send + Sync {
         id: &ProvisionedProductId,
     ) -> Result<ProvisionedProduct, AwsError>;
 
-    /// The accounts' provisioned products that are under change, whoever changes them.
+    /// The accounts' provisioned products that are under change, by an operation of anyone.
     async fn under_change(&self) -> Result<BTreeSet<ProvisionedProductId>, AwsError>;
 
-    /// The path by which this caller may launch the product.
+    /// The launch path by which this caller may launch the product.
     async fn launch_path(&self, product: &ProductId) -> Result<LaunchPathId, AwsError>;
 
-    /// Starts an update. Again with the same token it starts nothing new and answers
-    /// the record of the first.
+    /// Starts an update. A repeat with the same token starts nothing and returns the record of the
+    /// first start.
     async fn start_update(&self, request: &UpdateRequest) -> Result<RecordId, AwsError>;
 
-    /// A record of this provisioned product as it is now. A record that is about another one is
-    /// an error that another answer may mend.
+    /// A record of this provisioned product as it is now. If AWS returns a record of another one,
+    /// that is an error, and a retry may succeed.
     async fn record(
         &self,
         product: &ProvisionedProductId,
@@ -78,8 +78,8 @@ pub trait AccountDirectory: Send + Sync {
     async fn tags(&self, id: &AccountId) -> Result<BTreeMap<String, String>, AwsError>;
 }
 
-/// An index of the tags of many accounts (Resource Groups Tagging API). Whether it covers
-/// accounts, AWS says nowhere: whoever uses it holds it against [`AccountDirectory::tags`].
+/// An index of the tags of many accounts (Resource Groups Tagging API). AWS does not document
+/// whether it covers accounts, so callers compare it with [`AccountDirectory::tags`].
 #[async_trait]
 pub trait TagIndex: Send + Sync {
     /// A page of the accounts that have a tag or once had one, with their tags.
@@ -94,8 +94,7 @@ pub trait TagIndex: Send + Sync {
 pub struct LandingZoneState {
     /// Its version, for example `3.3`.
     pub version: String,
-    /// Whether it is being changed (status `PROCESSING`): accounts are to be updated only
-    /// afterwards.
+    /// Whether it is being changed (status `PROCESSING`). Accounts are updated only afterwards.
     pub changing: bool,
 }
 
@@ -106,38 +105,39 @@ pub trait LandingZones: Send + Sync {
     async fn landing_zone(&self) -> Result<Option<LandingZoneState>, AwsError>;
 }
 
-/// Something that a person has to know.
+/// A message for operators.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Alert {
     /// Under 100 characters, no line breaks (SNS refuses others); cut to fit.
     pub subject: String,
-    /// All that is known.
+    /// Everything that is known.
     pub message: String,
 }
 
 /// Where alerts go (SNS).
 #[async_trait]
 pub trait Alerts: Send + Sync {
-    /// Publishes. SNS has no idempotency: a repeat is seen twice.
+    /// Publishes. SNS has no idempotency: a repeat arrives twice.
     async fn publish(&self, alert: &Alert) -> Result<(), AwsError>;
 }
 
 /// AWS Support, in the Region where it lives.
 #[async_trait]
 pub trait SupportCases: Send + Sync {
-    /// Opens the case, its body closed by the key's reference line, and answers the case
-    /// id. Before every attempt it looks for a case that is closed by that line, open or
-    /// resolved, and answers that one instead. A `CreateCase` is never repeated blindly.
+    /// Opens the case and returns its id. The body of the case ends with the reference line of the
+    /// key. Before every attempt, the implementation searches the open and the resolved cases for
+    /// one that ends with this line, and returns that one instead. It never repeats a `CreateCase`
+    /// blindly.
     async fn open(&self, key: &NotificationKey, case: &SupportCase) -> Result<String, AwsError>;
 }
 
 /// Where secrets are kept (AWS Secrets Manager).
 #[async_trait]
 pub trait SecretStore: Send + Sync {
-    /// The text of a secret, by its name or ARN. May be some minutes old.
+    /// The text of a secret, by its name or ARN. It may be some minutes old.
     async fn secret(&self, id: &str) -> Result<Secret, AwsError>;
 
-    /// Has the next [`secret`](Self::secret) of that name or ARN read anew: what it answered
-    /// was refused.
+    /// Makes the next [`secret`](Self::secret) of that name or ARN read it again, because the value
+    /// that it returned was refused.
     fn forget(&self, id: &str);
 }

@@ -7,12 +7,12 @@ use async_trait::async_trait;
 use crate::account::AccountId;
 use crate::aws_error::AwsError;
 
-/// AWS Control Tower, which knows what each account is governed by.
+/// AWS Control Tower, which knows the baselines of each account.
 #[async_trait]
 pub trait Baselines: Send + Sync {
-    /// The accounts that have a baseline from their OU, whichever it is, and have it enabled
-    /// completely. With auto-enrolment that is all there is to find them by: they have no provisioned
-    /// product. The accounts that the landing zone itself is made of are left out: management,
-    /// audit, log archive, and those for backups. None where there is no landing zone.
+    /// The accounts that have any baseline from their OU, completely enabled. With auto-enrolment
+    /// this is the only way to find them: they have no provisioned product. The accounts of the
+    /// landing zone itself are not included: management, audit, log archive, and those for backups.
+    /// Empty if there is no landing zone.
     async fn governed_accounts(&self) -> Result<BTreeSet<AccountId>, AwsError>;
 }

@@ -1,4 +1,4 @@
-//! Which hosts run on a ledger: each writes a heartbeat into it now and then.
+//! Which hosts run on a ledger: each writes a heartbeat into it at an interval.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,13 +9,13 @@ use serde::{Deserialize, Serialize};
 
 use super::LedgerError;
 
-/// What drives a host.
+/// What invokes a host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum HostKind {
     /// `groundcrew run`, until it is stopped.
     Service,
-    /// A Lambda, by ticks. It is never told that it ends.
+    /// A Lambda function, invoked by ticks. It gets no signal when its process ends.
     Lambda,
 }
 
@@ -26,7 +26,7 @@ pub struct Heartbeat {
     pub host: String,
     /// The version of groundcrew that it runs.
     pub version: String,
-    /// What drives it.
+    /// What invokes it.
     pub kind: HostKind,
     /// When it started, by its clock.
     pub since: Timestamp,
@@ -35,45 +35,46 @@ pub struct Heartbeat {
 }
 
 impl Heartbeat {
-    /// A service writes one so often, and a Lambda with every tick and as often within one. At
-    /// a DynamoDB table that is a read and a write of one small item.
+    /// How often a service writes one. A Lambda function writes one with every tick, and as often
+    /// as that within a tick. With a DynamoDB table, this reads and writes one small item.
     pub const INTERVAL: Duration = Duration::from_secs(60);
 
-    /// A host whose last one is older is taken to have ended: two in a row may be lost.
+    /// A host whose last heartbeat is older than this is considered ended: two in a row may be
+    /// lost.
     pub const TIMEOUT: Duration = Duration::from_secs(3 * 60);
 
-    /// One that lies further ahead was written by a clock that was wrong: it would show a host that
-    /// was killed as running until then.
+    /// A heartbeat further in the future than this comes from a wrong clock. Without the limit, a
+    /// host that was killed would be shown as running until that time.
     pub const MAX_CLOCK_SKEW: Duration = Duration::from_secs(60 * 60);
 
-    /// Whether the host is taken to run at this moment.
+    /// Whether the host is considered running at this moment.
     pub fn is_fresh(&self, now: Timestamp) -> bool {
         now <= self.at + Self::TIMEOUT && self.at <= now + Self::MAX_CLOCK_SKEW
     }
 }
 
-/// A host that runs no more.
+/// A host that has ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GoneHost {
-    /// Its last sign of life; when it has `stopped`, that was then.
+    /// Its last heartbeat. If the host has `stopped`, `at` is the moment of the stop.
     #[serde(flatten)]
     pub heartbeat: Heartbeat,
-    /// Whether it said so. Otherwise it was killed, or does not come round.
+    /// Whether the host wrote that it stopped. Otherwise it was killed, or it hangs.
     pub stopped: bool,
 }
 
 /// The hosts of a ledger, as far as their heartbeats show them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hosts {
-    /// The last heartbeat of each that has not stopped, by their names. Those that are not fresh
-    /// stay until another host writes one.
+    /// The last heartbeat of each host that has not stopped, by host name. One that is not fresh
+    /// stays until another host writes a heartbeat.
     pub heartbeats: BTreeMap<String, Heartbeat>,
-    /// Of those that are not among them any more, the one that ran last.
+    /// Of the hosts that are no longer in `heartbeats`, the one that ran last.
     pub gone: Option<GoneHost>,
 }
 
 impl Hosts {
-    /// Takes a heartbeat in, and puts away those that are not fresh by then.
+    /// Adds a heartbeat, and removes those that are not fresh at its time.
     pub fn record_heartbeat(&mut self, heartbeat: &Heartbeat) {
         self.heartbeats.insert(heartbeat.host.clone(), heartbeat.clone());
         let stale = |one: &Heartbeat| !one.is_fresh(heartbeat.at);
@@ -84,7 +85,7 @@ impl Hosts {
         }
     }
 
-    /// Takes in that a host has stopped. One that is not known changes nothing.
+    /// Records that a host has stopped. A host that is not known changes nothing.
     pub fn remove_heartbeat(&mut self, host: &str, at: Timestamp) {
         self.retire(host, Some(at));
     }
@@ -94,8 +95,8 @@ impl Hosts {
         self.heartbeats.values().filter(move |heartbeat| heartbeat.is_fresh(now))
     }
 
-    /// The host that ran last, when none does at this moment; `None` when no host ever wrote a
-    /// heartbeat.
+    /// The host that ran last, whether it is among the heartbeats or gone; `None` if no host ever
+    /// wrote a heartbeat. For when none runs at this moment.
     pub fn last(&self) -> Option<GoneHost> {
         let stale = self
             .heartbeats
@@ -117,13 +118,13 @@ impl Hosts {
 /// The heartbeats in a ledger.
 #[async_trait]
 pub trait Heartbeats: Send + Sync {
-    /// Writes a heartbeat in place of the host's last.
+    /// Replaces the host's last heartbeat.
     async fn record_heartbeat(&self, heartbeat: &Heartbeat) -> Result<(), LedgerError>;
 
-    /// Removes the heartbeat of a host that stops at this moment. Again it does nothing.
+    /// Removes the heartbeat of a host that stops at this moment. A repeat does nothing.
     async fn remove_heartbeat(&self, host: &str, at: Timestamp) -> Result<(), LedgerError>;
 
-    /// What hosts have written.
+    /// The hosts, by the heartbeats in the ledger.
     async fn hosts(&self) -> Result<Hosts, LedgerError>;
 }
 
@@ -162,13 +163,13 @@ mod tests {
         assert_eq!((last.heartbeat, last.stopped), (heartbeat("two", 60), false));
     }
 
-    /// The clock of whoever looks may be behind that of the host.
+    /// The clock of the reader may be behind the clock of the host.
     #[test]
     fn a_heartbeat_of_later_is_fresh() {
         let mut hosts = Hosts::default();
         hosts.record_heartbeat(&heartbeat("one", 1000));
         assert_eq!(running(&hosts, 0), ["one"]);
-        // By a clock that was wrong.
+        // Written by a clock that was wrong.
         assert_eq!(running(&hosts, -3000), Vec::<&str>::new());
     }
 
@@ -187,7 +188,7 @@ mod tests {
         assert_eq!(running(&hosts, 100), ["one"]);
     }
 
-    /// So that processes of a Lambda, of which there are many in a year, don't add up.
+    /// This keeps the processes of a Lambda function, many in a year, from adding up.
     #[test]
     fn those_that_are_not_fresh_are_put_away_by_the_next_heartbeat() {
         let mut hosts = Hosts::default();

@@ -1,4 +1,4 @@
-//! The ledger: what neither AWS nor the other systems remember for us.
+//! The ledger: the store of what neither AWS nor the other systems remember.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,13 +15,12 @@ use crate::notification::{
 };
 use crate::plan_id::PlanId;
 use crate::ports::{Heartbeats, OrderLedger, Orders, PlanRecord};
-use crate::update_need::AppliedState;
+use crate::update_need::AccountAppliedState;
 
-/// A ledger that can't be read or written. The text names the store or the item, and says what
-/// to do.
+/// A ledger that can't be read or written. The text names the store or the item, and how to fix it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LedgerError {
-    /// The AWS credentials for its table are missing or no good.
+    /// The AWS credentials for its table are missing or not valid.
     #[error("ledger: {0}")]
     Credentials(String),
     /// Its file or its table can't be read or written.
@@ -39,12 +38,12 @@ pub enum LedgerError {
         /// What is wrong with it.
         why: String,
     },
-    /// Others wrote each time between the read and the write, or the store was too busy.
+    /// Every write conflicted with one of another host, or the store was too busy.
     #[error(
         "ledger: gave up after {tries} tries: each time others wrote, or the store was too busy"
     )]
     Busy {
-        /// So often it was tried.
+        /// The number of tries.
         tries: u32,
     },
 }
@@ -66,7 +65,7 @@ impl LedgerError {
     }
 }
 
-/// A slot: the right to run one update, taken before the update is started.
+/// A slot: the right to run one update. A host takes it before it starts the update.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Slot {
     /// The account.
@@ -79,59 +78,60 @@ pub struct Slot {
     pub lane: String,
     /// 1 for the first try of this target.
     pub attempt: u32,
-    /// Token of the start: the same again starts nothing new.
+    /// Token of the start. A second start with the same token starts nothing.
     pub token: String,
     /// The record, once known.
     pub record: Option<RecordId>,
     /// When the slot was taken.
     pub taken_at: Timestamp,
-    /// The host that has taken it. While it has no record, that host is about to start it.
+    /// The host that has taken the slot. While the slot has no record, this host is about to start
+    /// the update.
     #[serde(default)]
     pub host: String,
     /// Id of the OU that the account was directly in.
     #[serde(default)]
     pub ou: Option<String>,
-    /// Version of the landing zone then, where there was one.
+    /// Version of the landing zone at that time, if there was one.
     #[serde(default)]
     pub landing_zone: Option<String>,
 }
 
 impl Slot {
-    /// For how long it has been taken. Nothing when the clock that says `now` is behind the one of
-    /// the host that has taken it.
+    /// How long the slot has been taken. Zero if the clock of `now` is behind the clock of the host
+    /// that took it.
     pub fn age(&self, now: Timestamp) -> Duration {
         passed(self.taken_at, now)
     }
 }
 
-/// What has passed from one moment to another, by clocks that need not be the same.
+/// The time between two moments, which may come from different clocks.
 fn passed(since: Timestamp, now: Timestamp) -> Duration {
     Duration::try_from(now.duration_since(since)).unwrap_or_default()
 }
 
-/// What became of freeing a slot.
+/// Result of freeing a slot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FreedSlot {
     /// The lane's record.
     pub lane: LaneRecord,
-    /// Whether anything was written by that. Otherwise another host has done it.
+    /// Whether this call wrote anything. If not, another host has already done it.
     pub written: bool,
 }
 
-/// What became of asking for a slot.
+/// Result of taking a slot.
 // One exists at a time: its size does not matter.
 #[allow(clippy::large_enum_variant)]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SlotOutcome {
-    /// It is ours.
+    /// This host has the slot.
     Acquired,
-    /// The account already holds one.
+    /// The account already has one.
     AlreadyHeld(Slot),
     /// All are taken.
     LimitReached,
-    /// All that its OU may have are taken.
+    /// All slots of its OU are taken.
     OuLimitReached,
-    /// Another host has given the account up for this target meanwhile.
+    /// Another host has meanwhile dead-lettered the account for this target.
     DeadLettered,
 }
 
@@ -145,7 +145,7 @@ pub struct SlotLimits {
 }
 
 impl SlotLimits {
-    /// So many in all.
+    /// A total without a limit for each OU.
     pub fn in_all(total: usize) -> Self {
         Self { total, per_ou: None }
     }
@@ -158,8 +158,8 @@ pub struct UpdateProgress {
     pub failed_attempts: u32,
     /// The true AWS error of the last failure.
     pub last_error: Option<String>,
-    /// Whether it is in the dead-letter queue: not picked up until redriven or the
-    /// target changes.
+    /// Whether it is in the dead-letter queue. It is then not updated until an operator redrives it
+    /// or the target changes.
     pub dead_lettered: bool,
     /// The lane it was in when it failed last.
     #[serde(default)]
@@ -167,44 +167,44 @@ pub struct UpdateProgress {
     /// How often an operator has redriven it.
     #[serde(default)]
     pub redriven: u32,
-    /// Not tried again before this moment, whichever host tries it.
+    /// No host tries it again before this moment.
     #[serde(default)]
     pub retry_at: Option<Timestamp>,
 }
 
-/// What is remembered of a lane, whichever host it learned it from.
+/// What the ledger remembers of a lane, from all hosts.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LaneRecord {
     /// Failed updates since the last that succeeded.
     pub failures_in_a_row: u32,
-    /// When its last update ended, however it did.
+    /// When its last update ended, whether it succeeded or failed.
     pub last_ended: Option<Timestamp>,
-    /// Why it starts nothing, if so.
+    /// Why it starts no updates, if it is paused.
     pub paused: Option<Pause>,
     /// Updates of it that succeeded, ever.
     #[serde(default)]
     pub succeeded: u64,
-    /// How long its updates that succeed take, in seconds: an average in which the last eight
-    /// count most. 0 before the first.
+    /// How long its successful updates take, in seconds: an average in which the last eight count
+    /// most. 0 before the first.
     #[serde(default)]
     pub typical_seconds: u64,
 }
 
 impl LaneRecord {
-    /// Pauses the lane. One that is paused stays so for its first reason, which is answered.
+    /// Pauses the lane. If it is paused already, it keeps that pause, and the call returns it.
     pub fn pause(&mut self, pause: &Pause) -> Option<Pause> {
         let earlier = self.paused.clone();
         self.paused.get_or_insert_with(|| pause.clone());
         earlier
     }
 
-    /// Lets the lane go on: its failures count from zero again. Answers the pause that ended.
+    /// Resumes the lane: its failures count from zero again. Returns the pause that ended.
     pub fn resume(&mut self) -> Option<Pause> {
         self.failures_in_a_row = 0;
         self.paused.take()
     }
 
-    /// Takes in how one more update, which began at `begun`, has ended.
+    /// Adds the end of one more update, which began at `begun`.
     pub fn record_end(&mut self, begun: Timestamp, ended: UpdateEnd) {
         self.last_ended = self.last_ended.max(Some(ended.at));
         if !ended.succeeded {
@@ -221,7 +221,7 @@ impl LaneRecord {
     }
 }
 
-/// Why and since when a lane starts nothing.
+/// Why a lane starts no updates, and since when.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pause {
     /// For the operator.
@@ -236,14 +236,13 @@ pub struct Pause {
 /// How an update ended, for its lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UpdateEnd {
-    /// Whether the account is on the target. Otherwise the update failed, and that spent an
-    /// attempt.
+    /// Whether the account is on the target. If not, the update failed and counts as an attempt.
     pub succeeded: bool,
     /// When.
     pub at: Timestamp,
 }
 
-/// What a completed sweep saw, for operators.
+/// The result of a completed sweep, for operators.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SweepRecord {
     /// When it began.
@@ -252,69 +251,71 @@ pub struct SweepRecord {
     pub completed: Timestamp,
     /// The artifact to update to.
     pub target: ArtifactId,
-    /// The plan that this belongs to, where plans need approval.
+    /// The plan that this belongs to, if plans need approval.
     #[serde(default)]
     pub plan: Option<PlanId>,
-    /// What that plan is made of, for people who compare two: [`PlanRules::shown`].
+    /// The rules that the plan is made of, for people who compare two plans:
+    /// [`PlanRules::summary`].
     ///
-    /// [`PlanRules::shown`]: crate::plan_id::PlanRules::shown
+    /// [`PlanRules::summary`]: crate::plan_id::PlanRules::summary
     #[serde(default)]
     pub rules: BTreeMap<String, String>,
     /// Enrolled accounts.
     pub accounts: usize,
-    /// Of these, up to date.
+    /// Of these, current.
     pub current: usize,
-    /// Left alone because a policy or a rule said so.
+    /// Not updated because of a policy or a rule.
     pub skipped: usize,
-    /// Left alone because the account is closed.
+    /// Not updated because the account is closed.
     #[serde(default)]
     pub closed: usize,
-    /// To be updated, by lane, with what the lane had done by then.
-    pub lanes: BTreeMap<String, LaneSummary>,
-    /// Held, those that are freed first before the others; at most [`SweepRecord::MAX_HELD`].
+    /// Accounts to update, by lane, and how much the lane had done at that time.
+    pub lanes: BTreeMap<String, SweptLane>,
+    /// Held accounts, those whose hold ends first before the others; at most
+    /// [`SweepRecord::MAX_HELD`].
     pub held: Vec<HeldAccount>,
-    /// How many are held in all.
+    /// The number of held accounts in total.
     pub held_in_all: usize,
     /// The lanes whose held accounts keep later lanes back.
     #[serde(default)]
-    pub held_back: Vec<BlockingLane>,
+    pub held_back: Vec<BlockingHolds>,
 }
 
 impl SweepRecord {
-    /// So many held accounts are listed.
+    /// The number of held accounts that are listed.
     pub const MAX_HELD: usize = 100;
 }
 
 /// A lane whose held accounts keep later lanes back.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct BlockingLane {
+pub struct BlockingHolds {
     /// The lane in which accounts are held.
     pub lane: String,
-    /// Since when they keep others back, without a break, as sweeps saw it.
+    /// Since when sweeps have found, without a break, that it keeps others back.
     pub since: Timestamp,
     /// When the last of the holds ends.
     pub until: Timestamp,
     /// How many accounts are held.
     pub accounts: usize,
-    /// The lanes that wait for them, with how many accounts they have to update.
+    /// The lanes that wait for them, each with its number of accounts to update.
     pub waiting: Vec<(String, usize)>,
 }
 
-/// What a sweep saw of a lane.
+/// A lane in the result of a sweep.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LaneSummary {
-    /// Accounts to be updated in it, those that are being updated included.
+pub struct SweptLane {
+    /// Accounts to update in it, including those that are being updated.
     pub to_update: usize,
-    /// Accounts of it that had been given up.
+    /// Accounts of it that were dead-lettered.
     #[serde(rename = "given_up", default)]
     pub dead_lettered: usize,
     /// Accounts that policies held in it.
     #[serde(default)]
     pub held: usize,
-    /// [`LaneRecord::succeeded`] then. What has come since is done.
+    /// [`LaneRecord::succeeded`] at that time. The difference to a later value is done since.
     pub succeeded: u64,
-    /// [`LaneRecord::succeeded`] when a sweep first saw this target. `None` in a record of a
-    /// groundcrew that did not note it.
+    /// [`LaneRecord::succeeded`] when a sweep first found this target. `None` in a record of an
+    /// older groundcrew, which did not write it.
     #[serde(default)]
     pub began_with: Option<u64>,
 }
@@ -326,63 +327,63 @@ pub struct HeldAccount {
     pub account: AccountId,
     /// Until when.
     pub until: Timestamp,
-    /// Why, as the policy said.
+    /// Why, in the words of the policy.
     pub reason: String,
-    /// The lane in which it waits, where one would have it.
+    /// The lane in which it waits, if a policy names one.
     #[serde(default)]
     pub lane: Option<String>,
 }
 
-/// What became of wanting to tell something.
+/// Result of claiming an alert.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AlertClaim {
-    /// It is ours to tell.
+    /// This host publishes it.
     Acquired,
-    /// Another host is about to.
+    /// Another host is about to publish it.
     ClaimedByOther,
-    /// It has been told.
+    /// It has been published.
     Published,
 }
 
-/// A host that took it on to tell something, and hasn't said within this time that it is still about
-/// to, is taken to have died: until then a lane may wait for what is to be told.
+/// A host that claimed an alert and has not renewed the claim within this time is considered dead.
+/// Until then a lane may wait for the alert.
 pub const ALERT_LEASE: Duration = Duration::from_secs(60);
 
-/// A host that took a slot, and did not write down a record within this time, is taken to have died.
-/// A start takes seconds, unless AWS refuses it for as long.
+/// A host that took a slot and has not written a record within this time is considered dead. A
+/// start takes seconds, unless AWS throttles it for that long.
 pub const STARTING_LEASE: Duration = Duration::from_secs(10 * 60);
 
-/// What a ledger holds of the work under way. Other hosts and operators change it, so it is
-/// read again and again.
+/// The running updates in a ledger. Other hosts and operators change it, so it is read again and
+/// again.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LedgerOverview {
     /// Every slot that is taken.
     pub slots: Vec<Slot>,
-    /// What is remembered of the lanes, by their names.
+    /// What the ledger remembers of the lanes, by their names.
     pub lanes: BTreeMap<String, LaneRecord>,
-    /// What operators have asked for.
+    /// The operator commands.
     pub orders: Orders,
 }
 
-/// What AWS does not remember: slots taken, and attempts and outcome for each account
-/// and target.
+/// What AWS does not remember: the slots that are taken, and the attempts and the outcome for each
+/// account and target.
 #[async_trait]
 pub trait Ledger: Heartbeats + OrderLedger {
     /// Every slot that is taken, by any host.
     async fn slots(&self) -> Result<Vec<Slot>, LedgerError>;
 
-    /// Takes a slot unless the account has one, `cap` are taken, or the account was given up for
-    /// this target. Strict: two hosts never exceed `cap` together, and what one has given up the
-    /// other does not begin.
+    /// Takes a slot, unless the account has one, the `limits` are reached, or the account is
+    /// dead-lettered for this target. This is strict: all hosts together never exceed the limits,
+    /// and no host starts an account that another has dead-lettered.
     async fn take_slot(&self, slot: &Slot, limits: SlotLimits) -> Result<SlotOutcome, LedgerError>;
 
-    /// Notes the record that a start answered. Nothing when the account's slot is another
-    /// one by now.
+    /// Writes the record that a start returned. Does nothing if the account has another slot by
+    /// now.
     async fn record_start(&self, slot: &Slot, record: &RecordId) -> Result<(), LedgerError>;
 
-    /// Frees a slot, writes `progress` for its account and target, and takes into its lane's
-    /// record how the update `ended`, all in one step. `None` leaves either as it was. Again, or
-    /// when the account's slot is another one by now, it changes nothing.
+    /// In one step, frees a slot, writes `progress` for its account and target, and adds the end of
+    /// the update, `ended`, to the record of its lane. `None` leaves either as it was. A repeat
+    /// changes nothing, and neither does a call when the account has another slot by now.
     async fn free_slot(
         &self,
         slot: &Slot,
@@ -390,22 +391,22 @@ pub trait Ledger: Heartbeats + OrderLedger {
         ended: Option<UpdateEnd>,
     ) -> Result<FreedSlot, LedgerError>;
 
-    /// What is remembered of the lanes, by their names. A lane of which nothing is known is
-    /// not among them.
+    /// What the ledger remembers of the lanes, by their names. A lane without a record is not
+    /// included.
     async fn lanes(&self) -> Result<BTreeMap<String, LaneRecord>, LedgerError>;
 
-    /// Pauses a lane because of its failures. A lane that is paused stays so for its first reason.
-    /// Answers its record.
+    /// Pauses a lane because of its failures. If it is paused already, it keeps that pause. Returns
+    /// its record.
     async fn pause_lane(&self, lane: &str, pause: &Pause) -> Result<LaneRecord, LedgerError>;
 
-    /// Writes that a plan is needed, since `since` if it is not known yet.
+    /// Writes that a plan is needed. `since` counts only if the plan is not known yet.
     async fn record_pending_plan(
         &self,
         plan: &PlanId,
         since: Timestamp,
     ) -> Result<PlanRecord, LedgerError>;
 
-    /// What is there of the work under way.
+    /// The running updates.
     async fn overview(&self) -> Result<LedgerOverview, LedgerError> {
         Ok(LedgerOverview {
             slots: self.slots().await?,
@@ -414,25 +415,25 @@ pub trait Ledger: Heartbeats + OrderLedger {
         })
     }
 
-    /// How things stood around each account after its last successful operation, as far as
-    /// that was noted.
-    async fn applied_states(&self) -> Result<BTreeMap<AccountId, AppliedState>, LedgerError>;
+    /// The applied state of each account, if one was recorded.
+    async fn applied_states(&self)
+    -> Result<BTreeMap<AccountId, AccountAppliedState>, LedgerError>;
 
-    /// Notes footings: those of these accounts, in place of what was noted of them.
+    /// Writes applied states, in place of those that the ledger has of these accounts.
     async fn record_applied_states(
         &self,
-        applied_states: &BTreeMap<AccountId, AppliedState>,
+        applied_states: &BTreeMap<AccountId, AccountAppliedState>,
     ) -> Result<(), LedgerError>;
 
-    /// Writes what the last completed sweep saw.
+    /// Writes the result of the last completed sweep.
     async fn record_sweep(&self, sweep: &SweepRecord) -> Result<(), LedgerError>;
 
-    /// What the last completed sweep saw.
+    /// The result of the last completed sweep.
     async fn last_sweep(&self) -> Result<Option<SweepRecord>, LedgerError>;
 
-    /// Takes it on to tell something, once for all hosts: [`AlertClaim::Acquired`] for whoever comes
-    /// first, for the same host again, and for another when it was not told for
-    /// [`ALERT_LEASE`].
+    /// Claims an alert, so that one host of all publishes it. [`AlertClaim::Acquired`] for the
+    /// first host, for the same host again, and for another host if the alert was not published
+    /// within [`ALERT_LEASE`].
     async fn claim_alert(
         &self,
         what: &str,
@@ -440,7 +441,7 @@ pub trait Ledger: Heartbeats + OrderLedger {
         now: Timestamp,
     ) -> Result<AlertClaim, LedgerError>;
 
-    /// Writes that it has been told. Again it does nothing.
+    /// Writes that the alert was published. A repeat does nothing.
     async fn record_alerted(
         &self,
         what: &str,
@@ -448,7 +449,7 @@ pub trait Ledger: Heartbeats + OrderLedger {
         now: Timestamp,
     ) -> Result<(), LedgerError>;
 
-    /// Progress of one account towards a target; the default when nothing has failed.
+    /// Progress of one account towards a target; the default if nothing has failed.
     async fn progress(
         &self,
         account: &AccountId,
@@ -462,19 +463,19 @@ pub trait Ledger: Heartbeats + OrderLedger {
     ) -> Result<BTreeMap<AccountId, UpdateProgress>, LedgerError>;
 }
 
-/// What AWS and the other systems do not remember for us: which notifications were told.
+/// What neither AWS nor the other systems remember: which notifications were delivered.
 #[async_trait]
 pub trait NotificationLedger: Send + Sync {
-    /// When this ledger began. The first call writes `now`; every later one, of any host,
-    /// answers the same.
+    /// When this ledger began. The first call writes `now`; every later call, of any host, returns
+    /// the same moment.
     async fn began(&self, now: Timestamp) -> Result<Timestamp, LedgerError>;
 
-    /// Takes a notification to tell it, as [`Claim::decide`] says, in one step: of two
-    /// hosts that claim at once, one gets it.
+    /// Claims a notification to deliver it, as [`Claim::decide`] decides, in one step: if two hosts
+    /// claim at once, one of them gets it.
     async fn claim(&self, claim: &Claim) -> Result<ClaimOutcome, LedgerError>;
 
-    /// Writes what became of a notification that `by` has taken. Answers whether it still
-    /// had it; if not, nothing is written.
+    /// Writes the result of a notification that `by` has claimed. Returns whether `by` still had
+    /// the claim; if not, nothing is written.
     async fn complete(
         &self,
         key: &NotificationKey,
@@ -483,30 +484,30 @@ pub trait NotificationLedger: Send + Sync {
         now: Timestamp,
     ) -> Result<bool, LedgerError>;
 
-    /// Writes an entry unless there is one. Answers whether it wrote.
+    /// Writes an entry unless there is one. Returns whether it wrote.
     async fn insert_if_absent(
         &self,
         key: &NotificationKey,
         entry: &NotificationEntry,
     ) -> Result<bool, LedgerError>;
 
-    /// What is known of one notification.
+    /// The entry of one notification.
     async fn notification(
         &self,
         key: &NotificationKey,
     ) -> Result<Option<NotificationEntry>, LedgerError>;
 
-    /// The notifications whose last try did not end in their being told: it failed, or a gate holds
-    /// them. For operators: of thousands only those that changed last; one that waits for its first
-    /// try is not among them.
+    /// The undelivered notifications, for operators: the last attempt failed, or a gate holds them.
+    /// If there are thousands, only those that changed last. A notification that waits for its
+    /// first attempt is not included.
     async fn undelivered(
         &self,
     ) -> Result<BTreeMap<NotificationKey, NotificationEntry>, LedgerError>;
 
-    /// Writes that something was said, for example an alert, so that it isn't said again.
-    /// `what` is any short text. Again it does nothing.
+    /// Writes that something was done, for example that an alert was published, so that it is not
+    /// done again. `what` is any short text. A repeat does nothing.
     async fn record_marker(&self, what: &str, now: Timestamp) -> Result<(), LedgerError>;
 
-    /// Whether it was noted.
+    /// Whether [`record_marker`](Self::record_marker) has written it.
     async fn has_marker(&self, what: &str) -> Result<bool, LedgerError>;
 }

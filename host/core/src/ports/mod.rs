@@ -1,11 +1,11 @@
-//! What the engine needs of the world, as traits that other crates implement.
+//! The services that the engine needs, as traits that other crates implement.
 //!
-//! The methods are asynchronous because their implementations wait for a network; in this crate only
-//! [`Ledger::overview`] awaits, which puts three readings together. Every implementation is safe to call again
-//! after a failure or a crash: see each method for what a repeat does.
+//! The methods are asynchronous because their implementations wait for a network. In this crate
+//! only [`Ledger::overview`] awaits, to combine three reads. Every implementation is safe to call
+//! again after a failure or a crash: each method documents the effect of a repeat.
 //!
-//! One file for each part of it: `aws`, its `baselines`, the `queues`, the `ledger`, the `orders` and
-//! the `heartbeats` in it, and the `plugins`.
+//! One file for each part: `aws`, its `baselines`, the `queues`, the `ledger`, the `orders` and the
+//! `heartbeats` in it, and the `plugins`.
 
 mod aws;
 mod baselines;
@@ -24,9 +24,9 @@ pub use aws::{
 pub use baselines::Baselines;
 pub use heartbeats::{GoneHost, Heartbeat, Heartbeats, HostKind, Hosts};
 pub use ledger::{
-    ALERT_LEASE, AlertClaim, BlockingLane, FreedSlot, HeldAccount, LaneRecord, LaneSummary, Ledger,
+    ALERT_LEASE, AlertClaim, BlockingHolds, FreedSlot, HeldAccount, LaneRecord, Ledger,
     LedgerError, LedgerOverview, NotificationLedger, Pause, STARTING_LEASE, Slot, SlotLimits,
-    SlotOutcome, SweepRecord, UpdateEnd, UpdateProgress,
+    SlotOutcome, SweepRecord, SweptLane, UpdateEnd, UpdateProgress,
 };
 pub use orders::{
     Approval, ApprovalState, ApprovedPlan, IssuedBy, Operator, Order, OrderLedger, Orders,
@@ -43,8 +43,8 @@ pub trait Clock: Send + Sync {
     /// Now.
     fn now(&self) -> Timestamp;
 
-    /// How often it was set to another time since it began. What was remembered of moments before
-    /// counts for nothing then, as after a restart.
+    /// How often the clock has been set to another time since it began. After that, remembered
+    /// moments are no longer valid, as after a restart.
     fn adjustments(&self) -> u64 {
         0
     }

@@ -1,4 +1,4 @@
-//! What operators ask for, as the ledger keeps it: orders, who gave them, and the trail of them.
+//! Operator commands as the ledger keeps them: the orders, who gave them, and the audit trail.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -13,41 +13,41 @@ use crate::account::AccountId;
 use crate::catalog::ArtifactId;
 use crate::plan_id::PlanId;
 
-/// What operators have asked for, whichever host is to do it.
+/// The operator commands, for every host.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Orders {
-    /// When a sweep was asked for last.
+    /// When an operator last requested a sweep.
     #[serde(default)]
     pub sweep: Option<Timestamp>,
     /// The plans that need approval, by their ids: the last [`Orders::MAX_PLANS`].
     #[serde(default)]
     pub plans: BTreeMap<PlanId, PlanRecord>,
-    /// Number of the last order in the trail; 0 before the first. A groundcrew that knows of no
+    /// Number of the last order in the trail; 0 before the first. A groundcrew without an audit
     /// trail writes this without it.
     #[serde(rename = "given", default)]
     pub last_number: u64,
-    /// Number of the last order that a host has taken in and logged.
+    /// Number of the last order that a host has read and logged.
     #[serde(rename = "taken_in", default)]
     pub last_logged: u64,
 }
 
 impl Orders {
-    /// So many plans are remembered.
+    /// The number of plans that are remembered.
     pub const MAX_PLANS: usize = 20;
 
-    /// Whether a plan may be carried out.
+    /// Whether updates of a plan may start.
     pub fn is_approved(&self, plan: &PlanId) -> bool {
         self.plans.get(plan).is_some_and(|record| record.approved.is_some())
     }
 
-    /// Takes in that a sweep is asked for. Whatever clock `at` is by, it is not as before then:
-    /// by that hosts see it.
+    /// Records the request of a sweep. `at` may come from any clock, but the recorded moment is
+    /// later than the one before it: this is how hosts detect a new request.
     pub fn request_sweep(&mut self, at: Timestamp) {
         let later = |last: Timestamp| last.checked_add(Duration::from_nanos(1)).unwrap_or(at);
         self.sweep = self.sweep.filter(|last| *last >= at).map(later).or(Some(at));
     }
 
-    /// How a plan stands that somebody wants to approve of, when the last sweep saw `sweep`.
+    /// The state of a plan that an operator wants to approve, given the last sweep.
     pub fn approval_state(&self, plan: &PlanId, sweep: Option<&SweepRecord>) -> ApprovalState {
         let Some(record) = self.plans.get(plan) else { return ApprovalState::Unknown };
         match (sweep, &record.approved) {
@@ -59,19 +59,19 @@ impl Orders {
         }
     }
 
-    /// The plan that waits for approval now, when the last sweep saw `sweep`.
+    /// The plan that waits for approval now, given the last sweep.
     pub fn waiting<'s>(&self, sweep: Option<&'s SweepRecord>) -> Option<&'s PlanId> {
         let plan = sweep?.plan.as_ref()?;
         (self.approval_state(plan, sweep) == ApprovalState::Pending).then_some(plan)
     }
 }
 
-/// What is remembered of a plan.
+/// What the ledger remembers of a plan.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlanRecord {
     /// When it was first needed.
     pub since: Timestamp,
-    /// Who approved it, and when; `None` before that.
+    /// Who approved it, and when; `None` before the approval.
     #[serde(default)]
     pub approved: Option<Approval>,
 }
@@ -79,29 +79,29 @@ pub struct PlanRecord {
 /// An operator's approval of a plan.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Approval {
-    /// Who, as [`Operator`] is shown; the name of the user alone, where an older groundcrew took it.
+    /// Who, as [`Operator`] is displayed; only the user name if an older groundcrew recorded it.
     pub by: String,
     /// When.
     pub at: Timestamp,
 }
 
-/// How a plan stands that somebody wants to approve of.
+/// The state of a plan that an operator wants to approve.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ApprovalState {
     /// It waits for approval.
     Pending,
-    /// Somebody was first.
+    /// Another operator has already approved it.
     Approved(Approval),
-    /// The last sweep made another plan, or none where plans need no approval any more.
+    /// The last sweep made another plan, or none if plans no longer need approval.
     Superseded {
-        /// The other.
+        /// The other plan.
         by: Option<PlanId>,
     },
-    /// No such plan has ever waited, or it was forgotten since.
+    /// No such plan has ever waited, or the ledger no longer remembers it.
     Unknown,
 }
 
-/// A plan as it was when somebody approved of it.
+/// A plan as it was at its approval.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ApprovedPlan {
     /// Its id.
@@ -110,9 +110,9 @@ pub struct ApprovedPlan {
     pub approval: Approval,
     /// The artifact to update to.
     pub target: ArtifactId,
-    /// Accounts to be updated then, by lane.
+    /// Accounts to update at that time, by lane.
     pub lanes: BTreeMap<String, usize>,
-    /// What it was made of: [`SweepRecord::rules`].
+    /// The rules that it was made of: [`SweepRecord::rules`].
     #[serde(default)]
     pub rules: BTreeMap<String, String>,
 }
@@ -131,26 +131,27 @@ impl ApprovedPlan {
     }
 }
 
-/// Who gives an order, as far as that is known.
+/// The author of an order, as far as it is known.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Operator {
     /// As AWS knows the caller (`sts:GetCallerIdentity`).
     #[serde(default)]
     pub arn: Option<String>,
-    /// As the machine knows the user.
+    /// The user name on the operator's machine.
     #[serde(default)]
     pub user: Option<String>,
-    /// The machine.
+    /// The name of that machine.
     #[serde(default)]
     pub host: Option<String>,
 }
 
 impl Operator {
-    /// Longest part, in characters. An ARN has at most 2048 characters, and of a caller hardly
-    /// ever more than 150.
+    /// Longest part, in characters. An ARN has at most 2048 characters, and the ARN of a caller
+    /// rarely more than 150.
     pub const MAX_PART_CHARS: usize = 512;
 
-    /// An operator with these names; what is empty is not known, and what is too long is cut.
+    /// An operator with these names. An empty name counts as unknown, and a name that is too long
+    /// is cut.
     pub fn new(arn: Option<String>, user: Option<String>, host: Option<String>) -> Self {
         let part = |text: Option<String>| {
             let text: String = text?.trim().chars().take(Self::MAX_PART_CHARS).collect();
@@ -178,7 +179,7 @@ impl fmt::Display for Operator {
     }
 }
 
-/// Who gives an order, and when.
+/// The author and the time of an order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IssuedBy {
     /// Who.
@@ -187,54 +188,54 @@ pub struct IssuedBy {
     pub at: Timestamp,
 }
 
-/// What an operator asks for.
+/// An operator command.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "order", rename_all = "kebab-case")]
 pub enum Order {
-    /// A plan may be carried out.
+    /// Updates of a plan may start.
     Approve {
         /// The plan.
         plan: PlanId,
-        /// Accounts to be updated then, by lane.
+        /// Accounts to update at that time, by lane.
         #[serde(default)]
         lanes: BTreeMap<String, usize>,
-        /// Accounts that policies held then, by lane: they are updated as well, later.
+        /// Accounts that policies held at that time, by lane: they are updated as well, later.
         #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
         held: BTreeMap<String, usize>,
     },
-    /// A lane starts nothing more.
+    /// A lane starts no more updates.
     Pause {
         /// Its name.
         lane: String,
     },
-    /// A paused lane goes on.
+    /// A paused lane resumes.
     Resume {
         /// Its name.
         lane: String,
         /// Why it was paused.
         paused: String,
     },
-    /// Accounts that were given up are updated again.
+    /// Dead-lettered accounts are updated again.
     Redrive {
         /// The artifact to update to.
         target: ArtifactId,
         /// The accounts, at most [`Order::MAX_ACCOUNTS`].
         accounts: BTreeSet<AccountId>,
     },
-    /// Notifications that a notifier could not be told are told again.
+    /// Dead-lettered notifications of a notifier are delivered again.
     RedriveNotifications {
         /// Its name.
         notifier: String,
     },
-    /// The organization is swept.
+    /// A sweep of the organization.
     Sweep,
-    /// An order that a newer groundcrew knows.
+    /// An order of a newer groundcrew.
     #[serde(other)]
     Other,
 }
 
 impl Order {
-    /// So many accounts are in one order: whoever redrives more gives several. A transaction of
+    /// The most accounts in one order: a redrive of more gives several orders. A transaction of
     /// DynamoDB has at most 100 actions, and an account takes one of them.
     pub const MAX_ACCOUNTS: usize = 50;
 }
@@ -266,7 +267,7 @@ impl fmt::Display for Order {
     }
 }
 
-/// An order that was given.
+/// An entry of the audit trail.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TrailEntry {
     /// Counts from 1.
@@ -281,40 +282,40 @@ pub struct TrailEntry {
 }
 
 impl TrailEntry {
-    /// So many orders are kept, the last ones.
+    /// The number of orders that are kept: the last ones.
     pub const MAX_ENTRIES: u64 = 1000;
 }
 
-/// Where operators give orders. Each is written in one step with what it changes and with its entry
-/// in the trail: there is no order that the trail doesn't have, and none in it that had no effect.
-/// What changes nothing is no order.
+/// The operator commands in the ledger. Each order is written in one step with its effect and with
+/// its entry in the trail. So no order is missing from the trail, and no entry of the trail was
+/// without effect. A command that changes nothing writes no order.
 #[async_trait]
 pub trait OrderLedger: Send + Sync {
-    /// What operators have asked for.
+    /// The operator commands.
     async fn orders(&self) -> Result<Orders, LedgerError>;
 
-    /// Pauses a lane. One that is paused stays so for its first reason: that is answered, and
-    /// nothing is written.
+    /// Pauses a lane. If it is paused already, it keeps that pause: the call returns it and writes
+    /// nothing.
     async fn order_pause(
         &self,
         lane: &str,
         issued_by: &IssuedBy,
     ) -> Result<Option<Pause>, LedgerError>;
 
-    /// Lets a lane go on, whose failures count from zero again. Answers the pause that ended; `None`
-    /// when it was not paused, and nothing is written.
+    /// Resumes a lane, and counts its failures from zero again. Returns the pause that ended;
+    /// `None` if it was not paused, and then nothing is written.
     async fn order_resume(
         &self,
         lane: &str,
         issued_by: &IssuedBy,
     ) -> Result<Option<Pause>, LedgerError>;
 
-    /// Asks whichever host runs for a sweep.
+    /// Requests a sweep from any running host.
     async fn order_sweep(&self, issued_by: &IssuedBy) -> Result<(), LedgerError>;
 
-    /// Lets accounts that were given up be updated to this target again, their failures counted from
-    /// zero, and asks for a sweep. Answers what is remembered of each from now on; those that were
-    /// not given up are not among them.
+    /// Redrives dead-lettered accounts: they may be updated to this target again, and their
+    /// failures count from zero. Also requests a sweep. Returns the new progress of each; accounts
+    /// that were not dead-lettered are not included.
     async fn order_redrive(
         &self,
         accounts: &BTreeSet<AccountId>,
@@ -322,30 +323,30 @@ pub trait OrderLedger: Send + Sync {
         issued_by: &IssuedBy,
     ) -> Result<BTreeMap<AccountId, UpdateProgress>, LedgerError>;
 
-    /// Enters in the trail that a notifier's notifications are told again. Where they wait, no
-    /// ledger knows.
+    /// Adds to the trail that the notifications of a notifier are redriven. The ledger does not
+    /// know in which queue they wait.
     async fn order_redrive_notifications(
         &self,
         notifier: &str,
         issued_by: &IssuedBy,
     ) -> Result<(), LedgerError>;
 
-    /// Approves a plan that waits for it. Answers how it stood: unless [`ApprovalState::Pending`],
-    /// nothing is written.
+    /// Approves a plan that waits for approval. Returns its state before the call: unless that was
+    /// [`ApprovalState::Pending`], nothing is written.
     async fn approve(
         &self,
         plan: &PlanId,
         issued_by: &IssuedBy,
     ) -> Result<ApprovalState, LedgerError>;
 
-    /// The plan that was approved last, as it was then. `None` before the first, and where an older
-    /// groundcrew took the approval.
+    /// The plan that was approved last, as it was at its approval. `None` before the first, and if
+    /// an older groundcrew recorded the approval.
     async fn last_approved(&self) -> Result<Option<ApprovedPlan>, LedgerError>;
 
     /// The last orders, the oldest first: at most [`TrailEntry::MAX_ENTRIES`].
     async fn trail(&self) -> Result<Vec<TrailEntry>, LedgerError>;
 
-    /// Writes that the orders up to this number were taken in and logged. Again it does nothing.
+    /// Writes that the orders up to this number were read and logged. A repeat does nothing.
     async fn record_logged(&self, number: u64) -> Result<(), LedgerError>;
 }
 
@@ -455,7 +456,7 @@ mod tests {
         assert!(orders.is_approved(&PlanId::from_digest(&[7; 6])));
     }
 
-    /// As it was written before plans told of their rules.
+    /// As written before sweeps recorded the rules of their plan.
     fn an_older_sweep() -> SweepRecord {
         let json = r#"{"began":"2026-09-21T14:13:20Z","completed":"2026-09-21T14:13:20Z",
             "target":"pa-1","accounts":9,"current":9,"skipped":0,"lanes":{},"held":[],

@@ -13,21 +13,21 @@ pub struct PolicyFailure {
     pub code: String,
     /// Names the plugin, what happened, and the limit that was reached.
     pub message: String,
-    /// Whether trying again can help.
+    /// Whether a retry can help.
     pub transient: bool,
 }
 
-/// One configured policy, ready to be asked.
+/// One configured policy, ready to be called.
 #[async_trait]
 pub trait Policy: Send + Sync {
-    /// Asks. Never panics, whatever the plugin does, and ends within its limits.
+    /// Evaluates the policy. It never panics, whatever the plugin does, and ends within its limits.
     async fn evaluate(&self, candidate: &Candidate) -> Result<PolicyDecision, PolicyFailure>;
 }
 
-/// One configured notifier, ready to be used.
+/// One configured notifier, ready to be called.
 #[async_trait]
 pub trait Notifier: Send + Sync {
-    /// Tells the other system. Never panics, whatever the plugin does, and ends within its
-    /// limits. May be called again with the same key.
+    /// Delivers the notification to the other system. It never panics, whatever the plugin does,
+    /// and ends within its limits. It may be called again with the same key.
     async fn notify(&self, notification: &Notification) -> Result<Receipt, NotifyFailure>;
 }

@@ -1,5 +1,5 @@
-//! The queues: of accounts to update, of events and of notifications. A message is never more
-//! than a hint, or has its claim in the ledger.
+//! The queues of updates, events and notifications. A message is never the only record: Service
+//! Catalog shows which accounts are due, and the ledger has the claim of each notification.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use crate::onboarding::QueuedNotification;
 /// A received message, to be deleted or postponed by its receipt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReceivedMessage<T> {
-    /// What it says.
+    /// Its content.
     pub body: T,
     /// Handle of this receipt; worthless after the visibility timeout.
     pub receipt_handle: String,
@@ -33,8 +33,8 @@ pub struct UnreadableMessage {
     pub receipt_handle: String,
 }
 
-/// A message of the updates queue: a hint that an account may be started. Dropping one
-/// is harmless, since the next sweep finds the account again.
+/// A message of the updates queue: an account that waits for a slot. Losing one does no harm,
+/// because the next sweep finds the account again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QueuedUpdate {
     /// The account; also the message group.
@@ -43,24 +43,24 @@ pub struct QueuedUpdate {
     pub provisioned_product: ProvisionedProductId,
     /// The artifact to update to.
     pub target: ArtifactId,
-    /// The lane it was decided into.
+    /// The lane that was decided for it.
     pub lane: String,
     /// 1 for the first try of this target.
     pub attempt: u32,
-    /// Another number each time that the account is handed over. SQS remembers the
-    /// deduplication ids of deleted messages for five minutes: without it, an account that is
-    /// handed over again within them would be swallowed.
+    /// Another number each time that the account is queued. SQS remembers the deduplication ids of
+    /// deleted messages for five minutes: without the number, SQS would drop an account that is
+    /// queued again within them.
     pub serial: u32,
 }
 
-/// Something that could not be done, kept where an operator finds it.
+/// An update that failed for good, kept in the dead-letter queue for an operator.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeadLetter {
     /// The account.
     pub account: AccountId,
     /// Its provisioned product.
     pub provisioned_product: ProvisionedProductId,
-    /// The artifact it was to be updated to.
+    /// The artifact that it should have been updated to.
     pub target: ArtifactId,
     /// The lane it was in.
     pub lane: String,
@@ -68,43 +68,44 @@ pub struct DeadLetter {
     pub reason: String,
     /// How many updates of the account to this target have failed.
     pub attempts: u32,
-    /// How often it was redriven before. SQS swallows a letter that it had within five minutes.
+    /// How often it was redriven before. SQS drops a message that is the same as one of the last
+    /// five minutes.
     #[serde(default)]
     pub redriven: u32,
 }
 
-/// How many messages are in a queue, about.
+/// The approximate number of messages in a queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QueueDepth {
-    /// To be received now, or once their delay is over.
+    /// Can be received now, or after their delay.
     pub waiting: usize,
-    /// Received: they are being worked on, or hidden until they are tried again.
+    /// Received: in progress, or hidden until the next try.
     pub hidden: usize,
     /// In its dead-letter queue.
     pub dead_letters: usize,
 }
 
-/// What became of taking dead letters out of their queue.
+/// Result of removing dead letters from their queue.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RemovedDeadLetters {
-    /// Letters that were taken out.
+    /// The number of dead letters that were removed.
     pub removed: usize,
-    /// Letters of the same kind that came after that had begun, and were left.
+    /// Dead letters of the same kind that arrived after the operation began, and were not removed.
     pub arrived_since: usize,
 }
 
 /// The updates queue (SQS FIFO) and its dead-letter queue.
 #[async_trait]
 pub trait UpdateQueue: Send + Sync {
-    /// Hands over hints. Repeats within SQS's deduplication window are swallowed by it.
-    /// Answers the accounts whose hint SQS refused, with its reason.
+    /// Queues updates. SQS drops repeats within its deduplication window. Returns the accounts
+    /// whose message SQS refused, with its reason.
     async fn send(
         &self,
         queued_updates: &[QueuedUpdate],
     ) -> Result<Vec<(AccountId, String)>, AwsError>;
 
-    /// Waits up to `wait` (at most 20 s) for up to `max` (at most 10) hints. A message
-    /// that can't be read is answered as an error, to be rejected once somebody knows of it.
+    /// Waits up to `wait` (at most 20 s) for up to `max` (at most 10) queued updates. A message
+    /// that can't be read is returned as an error. The caller rejects it once it has reported it.
     async fn receive(
         &self,
         max: usize,
@@ -114,21 +115,21 @@ pub trait UpdateQueue: Send + Sync {
     /// Moves a message that can't be read to the dead-letter queue.
     async fn reject(&self, message: &UnreadableMessage) -> Result<(), AwsError>;
 
-    /// Removes a message. Again it does nothing.
+    /// Removes a message. A repeat does nothing.
     async fn delete(&self, receipt_handle: &str) -> Result<(), AwsError>;
 
-    /// Hides a message for so long (at most 11 h); then it is received again.
+    /// Hides a message for `delay` (at most 11 h); then it is received again.
     async fn postpone(&self, receipt_handle: &str, delay: Duration) -> Result<(), AwsError>;
 
-    /// Whether SQS counts no message in it, visible, delayed or hidden. Its counts may lag by a
-    /// minute.
+    /// Whether SQS counts no message in the queue, visible, delayed or hidden. Its counts may lag
+    /// by a minute.
     async fn is_empty(&self) -> Result<bool, AwsError>;
 
-    /// Puts a dead letter where an operator finds it.
+    /// Sends a dead letter to the dead-letter queue.
     async fn dead_letter(&self, dead_letter: &DeadLetter) -> Result<(), AwsError>;
 
-    /// Removes the dead letters of these accounts that were there at `began`, since they are
-    /// redriven. Others stay where they are.
+    /// Removes the dead letters of these accounts that were there at `began`, because the accounts
+    /// are redriven. Others stay where they are.
     async fn remove_dead_letters(
         &self,
         accounts: &BTreeSet<AccountId>,
@@ -142,17 +143,17 @@ pub trait EventQueue: Send + Sync {
     /// Waits up to `wait` (at most 20 s) for events, at most 10.
     async fn receive(&self, wait: Duration) -> Result<Vec<ReceivedMessage<String>>, AwsError>;
 
-    /// Removes an event. Again it does nothing.
+    /// Removes an event. A repeat does nothing.
     async fn delete(&self, receipt_handle: &str) -> Result<(), AwsError>;
 
     /// Moves an event that can't be read to the dead-letter queue, with the reason.
     async fn reject(&self, event: &ReceivedMessage<String>, reason: &str) -> Result<(), AwsError>;
 }
 
-/// A notification that came out of the queue.
+/// A notification that was received from the queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReceivedNotification {
-    /// What is to be told.
+    /// The notification to deliver.
     pub notification: QueuedNotification,
     /// Handle of this receipt; worthless after the visibility timeout.
     pub receipt_handle: String,
@@ -163,12 +164,12 @@ pub struct ReceivedNotification {
 /// The notifications queue (SQS FIFO).
 #[async_trait]
 pub trait NotificationQueue: Send + Sync {
-    /// Hands over one notification. Its group is notifier and account, so that a system that
-    /// is down delays no other. A repeat within SQS's deduplication window is swallowed.
+    /// Queues one notification. Its message group is notifier and account, so that a system that is
+    /// down delays no other. SQS drops a repeat within its deduplication window.
     async fn send(&self, notification: &QueuedNotification) -> Result<(), AwsError>;
 
     /// Waits up to `wait` (at most 20 s) for notifications, at most 10. A message that can't be
-    /// read is answered as an error, to be rejected once somebody knows of it.
+    /// read is returned as an error. The caller rejects it once it has reported it.
     async fn receive(
         &self,
         wait: Duration,
@@ -177,20 +178,22 @@ pub trait NotificationQueue: Send + Sync {
     /// Moves a message that can't be read to the dead-letter queue.
     async fn reject(&self, message: &UnreadableMessage) -> Result<(), AwsError>;
 
-    /// Removes a message. Again it does nothing.
+    /// Removes a message. A repeat does nothing.
     async fn delete(&self, receipt_handle: &str) -> Result<(), AwsError>;
 
-    /// Hides a message for so long (at most 11 h), and with it whatever follows in its group.
+    /// Hides a message for `delay` (at most 11 h), and with it the messages that follow in its
+    /// group.
     async fn postpone(&self, receipt_handle: &str, delay: Duration) -> Result<(), AwsError>;
 
-    /// Puts a notification that can't be told where an operator finds it, with the reason.
+    /// Sends a notification that can't be delivered to the dead-letter queue, with the reason.
     async fn dead_letter(
         &self,
         notification: &QueuedNotification,
         reason: &str,
     ) -> Result<(), AwsError>;
 
-    /// Hands over again what lay in the dead-letter queue for this notifier at `began`, each once.
+    /// Queues again the notifications that were in the dead-letter queue for this notifier at
+    /// `began`, each once.
     async fn redrive(
         &self,
         notifier: &str,

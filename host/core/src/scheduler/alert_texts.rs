@@ -1,4 +1,4 @@
-//! What people are told about one account: the true AWS error, and what is known with it.
+//! The texts of alerts: about one account they have the true AWS error, and what else is known.
 
 use std::time::Duration;
 
@@ -6,11 +6,11 @@ use crate::account::AccountId;
 use crate::aws_error::{ErrorClass, classify};
 use crate::catalog::Record;
 use crate::plan_id::PlanId;
-use crate::ports::{Alert, BlockingLane, DeadLetter, Pause, Slot};
-use crate::suggestions::CommandSuggestions;
+use crate::ports::{Alert, BlockingHolds, DeadLetter, Pause, Slot};
+use crate::suggestions::CommandFormatter;
 
-/// What a failed record says, and what it means. AWS spreads the reason over several
-/// errors at times: the first that means something is the class of all.
+/// The class and the text of a failed record. AWS sometimes spreads the reason over several errors:
+/// the first one with a known class decides.
 pub(super) fn classify_record(record: &Record) -> (ErrorClass, String) {
     let class = record
         .errors
@@ -84,9 +84,9 @@ pub(super) fn lane_paused(lane: &str, pause: &Pause) -> Alert {
     }
 }
 
-/// Held accounts have kept other lanes back for long.
-pub(super) fn held_accounts(held_back: &BlockingLane) -> Alert {
-    let BlockingLane { lane, since, until, accounts, waiting } = held_back;
+/// Held accounts have kept other lanes back for a long time.
+pub(super) fn held_accounts(held_back: &BlockingHolds) -> Alert {
+    let BlockingHolds { lane, since, until, accounts, waiting } = held_back;
     let waiting: Vec<String> =
         waiting.iter().map(|(lane, accounts)| format!("\n- {lane}: {accounts}")).collect();
     Alert {
@@ -102,12 +102,12 @@ pub(super) fn held_accounts(held_back: &BlockingLane) -> Alert {
     }
 }
 
-/// Nothing is started before somebody has looked at it.
+/// Nothing is started before an operator has approved the plan.
 pub(super) fn approval_needed(
     plan: &PlanId,
     target: &str,
     lanes: &[(String, usize, usize)],
-    suggestions: &CommandSuggestions,
+    suggestions: &CommandFormatter,
 ) -> Alert {
     let accounts: usize = lanes.iter().map(|(_, accounts, _)| accounts).sum();
     let line = |(lane, accounts, held): &(String, usize, usize)| match held {

@@ -1,5 +1,5 @@
-//! The accounts that still need an update, by lane and stage. In memory only: Service
-//! Catalog is the backlog, this is what the last sweep saw of it and what came since.
+//! The accounts that still need an update, by lane and stage. In memory only: Service Catalog is
+//! the real backlog. This is the result of the last sweep, with the changes since.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,16 +9,16 @@ use crate::account::AccountId;
 use crate::catalog::ProvisionedProductId;
 use crate::lane::LaneId;
 
-/// How far an account is.
+/// The progress of an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum BacklogStage {
-    /// To be handed over, from this moment on.
+    /// To be queued, from this moment on.
     Waiting { ready: Timestamp },
-    /// On its way into the queue.
+    /// Being sent to the queue.
     Sending,
     /// In the queue, and visible from this moment on.
     Queued { visible: Timestamp },
-    /// Received, being started, running, or being settled.
+    /// Received, starting, running, or being completed.
     Active,
 }
 
@@ -30,14 +30,14 @@ pub(super) struct BacklogEntry {
     /// Id of the OU that the account is directly in.
     pub ou: Option<String>,
     pub failed_attempts: u32,
-    /// The serial number of the message by which it was handed over last.
+    /// The serial number of the message with which it was last queued.
     pub serial: u32,
     pub stage: BacklogStage,
     /// When the stage last changed.
     pub changed_at: Timestamp,
 }
 
-/// What of one lane is open.
+/// The open accounts of one lane.
 #[derive(Debug, Default)]
 struct LaneBacklog {
     waiting: BTreeSet<(Timestamp, AccountId)>,
@@ -52,8 +52,8 @@ impl LaneBacklog {
     }
 }
 
-/// Entries and, for each lane, an index over them. All changes go through [`Backlog::put`]
-/// and [`Backlog::remove`], so that the two never disagree.
+/// Entries and, for each lane, an index over them. All changes go through [`Backlog::put`] and
+/// [`Backlog::remove`], which keep both consistent.
 #[derive(Debug)]
 pub(super) struct Backlog {
     entries: BTreeMap<AccountId, BacklogEntry>,
@@ -96,7 +96,7 @@ impl Backlog {
         self.entries.insert(account.clone(), entry);
     }
 
-    /// Moves an account to another stage; nothing when it is not in the backlog.
+    /// Moves an account to another stage; does nothing if it is not in the backlog.
     pub fn set_stage(&mut self, account: &AccountId, stage: BacklogStage, now: Timestamp) {
         if let Some(entry) = self.entries.get(account) {
             let entry = BacklogEntry { stage, changed_at: now, ..entry.clone() };
@@ -141,8 +141,8 @@ impl Backlog {
         self.lanes[lane.index()].queued.len() + self.lanes[lane.index()].sending
     }
 
-    /// Up to `limit` accounts of the lane that are ready to be handed over. With `round_robin` each
-    /// OU has its turn, so that a limit of each does not hold up what could start.
+    /// Up to `limit` accounts of the lane that are ready to be queued. With `round_robin` the OUs
+    /// take turns, so that the limit of one OU does not delay accounts of others.
     pub fn ready(
         &self,
         lane: LaneId,
@@ -164,22 +164,22 @@ impl Backlog {
                 (*turn, account)
             })
             .collect();
-        // Stable: within a turn they keep their order.
+        // Stable: accounts keep their order within a turn.
         turns.sort_by_key(|(turn, _)| *turn);
         turns.into_iter().take(limit).map(|(_, account)| account.clone()).collect()
     }
 
-    /// Accounts of the lane that are being started, run or are being settled.
+    /// Accounts of the lane whose update is starting, running or being completed.
     pub fn active(&self, lane: LaneId) -> usize {
         self.lanes[lane.index()].active
     }
 
-    /// Accounts of the lane that are still to be done.
+    /// Accounts of the lane that are not done.
     pub fn open(&self, lane: LaneId) -> usize {
         self.lanes[lane.index()].open()
     }
 
-    /// When the next account of the lane becomes ready to be handed over.
+    /// When the next account of the lane becomes ready to be queued.
     pub fn next_ready(&self, lane: LaneId) -> Option<Timestamp> {
         self.lanes[lane.index()].waiting.first().map(|(ready, _)| *ready)
     }

@@ -1,10 +1,11 @@
-//! What sweeps and later decisions say of accounts, taken into the backlog.
+//! Puts the results of sweeps and of later decisions into the backlog.
 
 use jiff::Timestamp;
 
+use super::Scheduler;
 use super::backlog::{BacklogEntry, BacklogStage};
-use super::messages::{CandidateState, Sweep};
-use super::{RETRY_MAX, Scheduler};
+use super::messages::{AccountUpdateState, Sweep};
+use super::retry::RETRY_MAX;
 use crate::account::AccountId;
 
 impl Scheduler {
@@ -28,13 +29,13 @@ impl Scheduler {
         }
         self.lanes.take_in_sweep(accounts.values().filter_map(|candidate_state| {
             match candidate_state {
-                CandidateState::DeadLettered { lane } => Some(*lane),
+                AccountUpdateState::DeadLettered { lane } => Some(*lane),
                 _ => None,
             }
         }));
         let new_target = self.target.as_ref() != Some(&account_factory);
         self.target = Some(account_factory);
-        // What was decided since the sweep began is newer than what it saw.
+        // A decision made after the sweep began is newer than the result of the sweep.
         let changed = &self.changed;
         self.holds.retain(|account| changed.contains(account));
         for (account, candidate_state) in accounts {
@@ -45,24 +46,24 @@ impl Scheduler {
                     .is_some_and(|entry| entry.stage == BacklogStage::Active);
             if !stale {
                 self.apply_state(&account, candidate_state, new_target, now);
-            } else if let CandidateState::Held { until, .. } = candidate_state {
+            } else if let AccountUpdateState::Held { until, .. } = candidate_state {
                 self.sweeps.request_at(until);
             }
         }
     }
 
-    /// Puts an account where a decision wants it. What is already handed over in that lane
-    /// for the same target is left in the queue.
+    /// Puts an account where a decision wants it. If it is already queued in that lane for the same
+    /// target, it stays in the queue.
     pub(super) fn apply_state(
         &mut self,
         account: &AccountId,
-        candidate_state: CandidateState,
+        candidate_state: AccountUpdateState,
         new_target: bool,
         now: Timestamp,
     ) {
         self.holds.remove(account);
         match candidate_state {
-            CandidateState::Outdated {
+            AccountUpdateState::Outdated {
                 provisioned_product,
                 lane,
                 failed_attempts,
@@ -76,7 +77,7 @@ impl Scheduler {
                         && entry.ou == ou
                 });
                 if !kept {
-                    // No longer than it ever waits: the clock that wrote it may have been wrong.
+                    // No longer than the longest wait: the clock that wrote it may have been wrong.
                     let ready = retry_at.map_or(now, |at| at.clamp(now, now + RETRY_MAX));
                     let stage = BacklogStage::Waiting { ready };
                     let serial = self.backlog.get(account).map_or(0, |entry| entry.serial);
@@ -93,15 +94,15 @@ impl Scheduler {
                     self.backlog.put(account, entry);
                 }
             }
-            CandidateState::Held { until, lane } => {
+            AccountUpdateState::Held { until, lane } => {
                 self.backlog.remove(account, now);
                 self.holds.put(account, lane, until);
                 self.sweeps.request_at(until);
             }
-            CandidateState::Current
-            | CandidateState::Skipped
-            | CandidateState::Closed
-            | CandidateState::DeadLettered { .. } => {
+            AccountUpdateState::Current
+            | AccountUpdateState::Skipped
+            | AccountUpdateState::Closed
+            | AccountUpdateState::DeadLettered { .. } => {
                 self.backlog.remove(account, now);
             }
         }

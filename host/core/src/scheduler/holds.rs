@@ -16,8 +16,8 @@ struct Held {
     until: Timestamp,
 }
 
-/// What the last sweep, and decisions after it, said of held accounts. An account stays among
-/// them until something else is decided about it: when its hold ends, a sweep has to say so.
+/// The held accounts, from the last sweep and the decisions after it. An account is one of them
+/// until there is another decision about it: after the end of its hold, that takes a sweep.
 #[derive(Debug, Default)]
 pub(super) struct Holds {
     accounts: BTreeMap<AccountId, Held>,
@@ -32,7 +32,7 @@ impl Holds {
         self.accounts.remove(account);
     }
 
-    /// Keeps these accounts only.
+    /// Keeps only these accounts.
     pub fn retain(&mut self, keep: impl Fn(&AccountId) -> bool) {
         self.accounts.retain(|account, _| keep(account));
     }

@@ -1,4 +1,4 @@
-//! Which lane may start something: what holds a lane back, beyond that the lanes before it
+//! Which lane may start updates: the reasons that block a lane, other than that the lanes before it
 //! have accounts waiting or running.
 
 use std::collections::BTreeMap;
@@ -18,13 +18,13 @@ pub struct LaneRules {
     pub name: String,
     /// Most updates of it at once.
     pub concurrency: usize,
-    /// What it takes of the lanes before it.
+    /// Its condition on the lanes before it.
     pub start_when: StartWhen,
-    /// What it makes of accounts that policies hold in the lanes before it.
+    /// Whether it waits for accounts that policies hold in the lanes before it.
     pub held: WhenHeld,
-    /// How long after the last update of the lanes before it.
+    /// How long it waits after the last update of the lanes before it.
     pub soak: Duration,
-    /// So many failed updates in a row pause the lane.
+    /// The number of failed updates in a row that pauses the lane.
     pub failure_threshold: Option<u32>,
 }
 
@@ -42,24 +42,24 @@ impl LaneRules {
     }
 }
 
-/// What a lane takes of the lanes before it.
+/// The condition of a lane on the lanes before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Display, EnumString, VariantNames)]
 #[strum(serialize_all = "kebab-case")]
 pub enum StartWhen {
-    /// That nothing of them is waiting or running.
+    /// None of their accounts is waiting or running.
     Drained,
-    /// And that no account of theirs has been given up.
+    /// In addition, none of their accounts is dead-lettered.
     Succeeded,
 }
 
-/// What a lane makes of accounts that policies hold in the lanes before it.
+/// Whether a lane waits for accounts that policies hold in the lanes before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Display, EnumString, VariantNames)]
 #[strum(serialize_all = "kebab-case")]
 pub enum WhenHeld {
-    /// It waits until they are no longer held, and then for their updates. A maintenance window
+    /// It waits until they are no longer held, and then for their updates. So a maintenance window
     /// of the canaries keeps production back.
     Wait,
-    /// It goes on without them.
+    /// It starts without them.
     Pass,
 }
 
@@ -68,12 +68,12 @@ pub enum WhenHeld {
 pub enum BlockedReason {
     /// This lane or one before it is paused.
     Paused {
-        /// The lane that is.
+        /// The paused lane.
         lane: String,
         /// Why.
         why: String,
     },
-    /// Accounts of a lane before it were given up.
+    /// Accounts of a lane before it are dead-lettered.
     Failed {
         /// That lane.
         lane: String,
@@ -86,32 +86,32 @@ pub enum BlockedReason {
         lane: String,
         /// How many are held in it.
         accounts: usize,
-        /// When the last of these holds ends, as the policies say now.
+        /// When the last of these holds ends, by the present decisions of the policies.
         until: Timestamp,
     },
-    /// Nobody has approved of what is to be done.
+    /// The plan is not approved.
     Unapproved {
-        /// What waits for approval.
+        /// The plan that waits for approval.
         plan: PlanId,
     },
-    /// The lanes before it ended too lately.
+    /// The last update of the lanes before it ended too recently.
     Soaking {
         /// When it may start.
         until: Timestamp,
     },
 }
 
-/// The lanes, and what is remembered of them.
+/// The lanes, and what the ledger remembers of them.
 #[derive(Debug)]
 pub(super) struct LaneStates {
     rules: Vec<LaneRules>,
     records: Vec<LaneRecord>,
-    /// When a write to a lane's record was answered last: a reading that began before may not
-    /// show it.
+    /// When a write to a lane's record was last acknowledged: a read that began before may not show
+    /// it.
     last_acknowledged: Vec<Option<Timestamp>>,
-    /// Accounts that were given up for the target, by lane.
+    /// Dead-lettered accounts for the target, by lane.
     dead_lettered: Vec<usize>,
-    /// Lanes whose pause is being written down: until then the ledger doesn't know of it.
+    /// Lanes whose pause is being written: until then the ledger does not have it.
     pausing: BTreeMap<String, Pause>,
 }
 
@@ -122,7 +122,7 @@ impl LaneStates {
         Self { rules, records, last_acknowledged, dead_lettered, pausing: BTreeMap::new() }
     }
 
-    /// What the ledger said to a reading that began at `read_at`.
+    /// Takes the records of a ledger read that began at `read_at`.
     pub fn load_records(&mut self, records: &BTreeMap<String, LaneRecord>, read_at: Timestamp) {
         for index in 0..self.rules.len() {
             if self.last_acknowledged[index]
@@ -134,7 +134,7 @@ impl LaneStates {
         }
     }
 
-    /// What the ledger answered to a write to a lane's record.
+    /// Takes the record that the ledger returned for a write.
     pub fn update_record(&mut self, lane: &str, record: LaneRecord, now: Timestamp) {
         if let Some(lane) = lane_named(&self.rules, lane) {
             self.last_acknowledged[lane.index()] = Some(now);
@@ -147,13 +147,13 @@ impl LaneStates {
         self.records[lane.index()] = LaneRecord { paused: record.paused.or(pausing), ..record };
     }
 
-    /// The pause of a lane is written down.
+    /// The pause of a lane is written.
     pub fn paused(&mut self, lane: &str, record: LaneRecord, now: Timestamp) {
         self.pausing.remove(lane);
         self.update_record(lane, record, now);
     }
 
-    /// The lanes that a host has paused. It may have died before it told so.
+    /// The lanes that a host has paused. That host may have died before it published the alert.
     pub fn paused_by_hosts(&self) -> Vec<(String, Pause)> {
         let lanes = self.rules.iter().zip(&self.records);
         let paused = lanes.filter_map(|(rules, record)| Some((rules, record.paused.clone()?)));
@@ -163,30 +163,30 @@ impl LaneStates {
             .collect()
     }
 
-    /// What is remembered of a lane.
+    /// What the ledger remembers of a lane.
     pub fn record(&self, lane: LaneId) -> &LaneRecord {
         &self.records[lane.index()]
     }
 
-    /// Whether a pause is being written down.
+    /// Whether a pause is being written.
     pub fn is_pausing(&self) -> bool {
         !self.pausing.is_empty()
     }
 
-    /// What a sweep says: the accounts that were given up, by lane.
+    /// Takes the dead-lettered accounts of a sweep, by lane.
     pub fn take_in_sweep(&mut self, dead_lettered: impl Iterator<Item = LaneId>) {
         self.dead_lettered.fill(0);
         dead_lettered.for_each(|lane| self.count_dead_letter(lane));
     }
 
-    /// One more account was given up.
+    /// Counts one more dead-lettered account.
     pub fn count_dead_letter(&mut self, lane: LaneId) {
         if let Some(accounts) = self.dead_lettered.get_mut(lane.index()) {
             *accounts += 1;
         }
     }
 
-    /// A lane that is to be paused because of its failures. It counts as paused from here on.
+    /// A lane that must be paused because of its failures. From here on it counts as paused.
     pub fn over_failure_threshold(&mut self, now: Timestamp) -> Option<(String, Pause)> {
         let lanes = self.rules.iter().zip(&mut self.records);
         for (rules, record) in lanes {
@@ -203,7 +203,7 @@ impl LaneStates {
         None
     }
 
-    /// Why a lane may start nothing now, when the lanes before it have nothing open.
+    /// Why a lane may start nothing now, if the lanes before it have nothing open.
     pub fn blocked(&self, lane: LaneId, now: Timestamp) -> Option<BlockedReason> {
         let until_here = self.rules.iter().zip(&self.records).take(lane.index() + 1);
         for (rules, record) in until_here {
@@ -231,7 +231,7 @@ impl LaneStates {
     }
 }
 
-/// The lane of this name, as the ledger and the queues have it; `None` where it is no longer configured.
+/// The lane with this name in the ledger and the queues; `None` if it is no longer configured.
 pub fn lane_named(rules: &[LaneRules], name: &str) -> Option<LaneId> {
     rules.iter().position(|rules| rules.name == name).map(LaneId::from_index)
 }
@@ -301,7 +301,7 @@ mod tests {
         );
     }
 
-    /// After the last of all the lanes before it, whichever that was in.
+    /// After the last update of all the lanes before it, in whichever of them it was.
     #[rstest]
     #[case(100, 150)]
     #[case(150, 100)]
@@ -326,7 +326,7 @@ mod tests {
         let (lane, pause) = lanes.over_failure_threshold(at(7)).unwrap();
         assert_eq!((lane.as_str(), pause.at), ("canary", at(7)));
         assert!(pause.why.starts_with("failed updates in a row: 3"), "{}", pause.why);
-        // What the ledger said before it knew changes nothing.
+        // A record from before the pause changes nothing.
         lanes.update_record("canary", record(4, 0, false), at(7));
         assert_eq!(lanes.over_failure_threshold(at(8)), None);
         assert_eq!(word(lanes.blocked(LaneId::from_index(1), at(8))), "canary paused");
@@ -336,7 +336,7 @@ mod tests {
         assert_eq!(word(lanes.blocked(LaneId::from_index(1), at(200))), "free");
     }
 
-    /// What was read before a write was answered doesn't take it back.
+    /// A read from before an acknowledged write does not undo the write.
     #[test]
     fn a_late_reading_resumes_no_lane() {
         let mut lanes = lanes();

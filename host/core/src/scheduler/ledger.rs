@@ -1,4 +1,4 @@
-//! What the ledger says: slots of other hosts, and of earlier runs of this one.
+//! The ledger's contents: slots of other hosts, and of earlier runs of this host.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,19 +13,19 @@ use crate::lane::LaneId;
 use crate::lease::is_lease_active;
 use crate::ports::{LedgerOverview, STARTING_LEASE, Slot};
 
-/// What is known of the ledger.
+/// The state of the ledger reads.
 #[derive(Debug)]
 pub(super) struct LedgerReads {
     /// When it is read next; `None` while it is being read.
     pub due: Option<Timestamp>,
-    /// Whether it was ever read: nothing is done before.
+    /// Whether it has ever been read: nothing is done before that.
     pub known: bool,
-    /// Slots that were freed, and when: a reading that began before may still show them.
+    /// Slots that were freed, and when: a read that began before may still show them.
     pub freed: BTreeMap<AccountId, Timestamp>,
 }
 
 impl Scheduler {
-    /// Takes in what the ledger holds.
+    /// Takes the contents of the ledger.
     pub(super) fn ledger_read(
         &mut self,
         read_at: Timestamp,
@@ -36,13 +36,13 @@ impl Scheduler {
         let LedgerOverview { slots, lanes, orders } = overview;
         self.lanes.load_records(&lanes, read_at);
         if !self.ledger.known {
-            // Whoever paused them may have died before it told so.
+            // The host that paused them may have died before it published the alert.
             for (lane, pause) in self.lanes.paused_by_hosts() {
                 actions.push(self.alert_pause(lane, pause));
             }
         }
-        // Held against what was asked before, and not against the time: an operator's clock may
-        // be another one. What was asked before this host began, its first sweep does.
+        // Compared with the last request, and not with the time: an operator's clock may be
+        // different. Requests from before this host began are covered by its first sweep.
         if self.ledger.known && orders.sweep != self.orders.sweep {
             self.sweeps.request(now);
         }
@@ -55,8 +55,8 @@ impl Scheduler {
         self.ledger.due = Some(now + self.rules.poll_interval);
     }
 
-    /// Updates whose slot is gone: another host has seen their end. How they ended a sweep
-    /// tells.
+    /// Removes updates whose slot is gone, because another host has completed them. A sweep shows
+    /// how they ended.
     fn release(&mut self, slots: &[Slot], read_at: Timestamp, now: Timestamp) {
         let held: BTreeSet<&AccountId> = slots.iter().map(|slot| &slot.account).collect();
         let gone: Vec<AccountId> = self
@@ -64,8 +64,8 @@ impl Scheduler {
             .iter()
             .filter(|(account, operation)| {
                 let completing = matches!(operation.state, OperationState::Completing(_));
-                // What was refused before it began never had a slot. When one was taken doesn't
-                // tell: it is written a little later, maybe by another clock.
+                // A start that was refused never had a slot. The time of the slot is no criterion:
+                // it is written a little later, perhaps by another clock.
                 let had_one = !operation.slot.token.is_empty() && operation.known_since < read_at;
                 had_one && !completing && !held.contains(account)
             })
@@ -78,8 +78,8 @@ impl Scheduler {
         }
     }
 
-    /// Slots of an earlier run of this host, and those of other hosts, are tracked on, and
-    /// count from the first moment.
+    /// Tracks slots of an earlier run of this host, and those of other hosts. They count from the
+    /// start.
     fn resume(&mut self, slots: Vec<Slot>, now: Timestamp) {
         for slot in slots {
             let account = &slot.account;
@@ -89,8 +89,8 @@ impl Scheduler {
             {
                 continue;
             }
-            // A lane that is no longer configured: the first one, so that no later lane
-            // starts before this has ended.
+            // If the lane is no longer configured, the first one is taken, so that no later lane
+            // starts before this update has ended.
             let lane = self.rules.lane_named(&slot.lane).unwrap_or(LaneId::FIRST);
             let entry = BacklogEntry {
                 provisioned_product: slot.provisioned_product.clone(),
@@ -102,7 +102,7 @@ impl Scheduler {
                 changed_at: now,
             };
             self.backlog.put(&slot.account, entry);
-            // What another host is about to start is not started here, unless that host died.
+            // Another host is about to start it. This host does not, unless that host died.
             let theirs = slot.record.is_none() && slot.host != self.host;
             let until = slot.taken_at + STARTING_LEASE;
             let theirs = theirs && is_lease_active(slot.taken_at, until, now);
@@ -111,7 +111,7 @@ impl Scheduler {
         }
     }
 
-    /// Another host has noted the record of its start by now.
+    /// Takes the records of starts that another host has written by now.
     fn learn_record_ids(&mut self, slots: &[Slot]) {
         for slot in slots.iter().filter(|slot| slot.record.is_some()) {
             if let Some(operation) = self.operations.get_mut(&slot.account)

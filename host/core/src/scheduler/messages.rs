@@ -1,4 +1,4 @@
-//! What the scheduler is told, and what it asks for.
+//! The inputs and the outputs of the scheduler.
 
 use std::collections::BTreeMap;
 
@@ -10,286 +10,287 @@ use crate::catalog::{AccountFactory, ProvisionedProductId, Record};
 use crate::lane::LaneId;
 use crate::plan_id::PlanId;
 use crate::ports::{
-    Alert, BlockingLane, DeadLetter, LaneRecord, LedgerOverview, Pause, QueuedUpdate,
+    Alert, BlockingHolds, DeadLetter, LaneRecord, LedgerOverview, Pause, QueuedUpdate,
     ReceivedMessage, Slot, UpdateEnd, UpdateProgress,
 };
-use crate::start_refusal::StartRefusal;
+use crate::start_failure::StartFailure;
 
-/// Something the shell saw.
+/// Something that the shell observed.
 // A handful exist at once: their size does not matter.
 #[allow(clippy::large_enum_variant)]
 #[derive(Clone, Debug)]
 pub enum Observation {
     /// Time has passed.
     Tick,
-    /// What the ledger holds: updates begun by an earlier run or by another host, which are
-    /// tracked on, and what operators and other hosts have changed.
+    /// The contents of the ledger: updates that an earlier run or another host has begun, which are
+    /// tracked as well, and the changes by operators and other hosts.
     Ledger {
-        /// When the reading began.
+        /// When the read began.
         read_at: Timestamp,
-        /// What was read.
+        /// The contents.
         overview: LedgerOverview,
     },
     /// The ledger could not be read.
     LedgerUnavailable,
-    /// An event says that accounts may have become outdated.
+    /// An event reports that accounts may have become outdated.
     SweepRequested,
-    /// An event says that an operation on this account has ended.
+    /// An event reports that an operation on this account has ended.
     OperationEnded(AccountId),
-    /// [`SchedulerAction::PauseLane`] is written down.
+    /// [`SchedulerAction::PauseLane`] is written.
     LanePaused {
         /// The lane.
         lane: String,
-        /// What is remembered of it by now.
+        /// What the ledger remembers of it by now.
         record: LaneRecord,
     },
-    /// A sweep saw the whole organization.
+    /// A sweep of the whole organization is complete.
     Swept(Sweep),
     /// A sweep could not be completed.
     SweepFailed {
         /// Why.
         reason: String,
     },
-    /// The hints of these accounts are in the queue, or were already.
+    /// These accounts are in the queue, now or since before.
     Queued(Vec<AccountId>),
-    /// These accounts could not be handed over.
+    /// These accounts could not be queued.
     EnqueueFailed {
         /// The accounts.
         accounts: Vec<AccountId>,
         /// Why.
         reason: String,
     },
-    /// A sweep was not made, since this is not the time: nothing is wrong.
+    /// A sweep was not made, because it has to wait. This is no failure.
     SweepPostponed {
         /// When to try again.
         until: Timestamp,
     },
-    /// Nothing came out of the queue, which counts no message at all.
+    /// Nothing was received, and the queue counts no message at all.
     QueueEmpty,
-    /// Hints came out of the queue; none when the wait was in vain.
+    /// Messages of the queue; empty if the wait ended without one.
     Received(Vec<ReceivedMessage<QueuedUpdate>>),
     /// The queue could not be read.
     ReceiveFailed {
         /// Why.
         reason: String,
     },
-    /// What became of [`SchedulerAction::Start`].
+    /// Result of [`SchedulerAction::Start`].
     StartEnded {
         /// The account.
         account: AccountId,
-        /// What became of it.
+        /// The result.
         outcome: StartOutcome,
     },
-    /// What became of [`SchedulerAction::Poll`].
+    /// Result of [`SchedulerAction::Poll`].
     Polled {
         /// The account.
         account: AccountId,
-        /// Token of the slot whose update was looked at.
+        /// Token of the slot whose update was polled.
         token: String,
-        /// What was seen.
+        /// The result.
         poll_result: PollResult,
     },
-    /// [`SchedulerAction::Complete`] is written down.
+    /// [`SchedulerAction::Complete`] is written.
     Completed {
         /// The account.
         account: AccountId,
-        /// What is remembered of the slot's lane by now.
+        /// What the ledger remembers of the slot's lane by now.
         lane: LaneRecord,
     },
     /// [`SchedulerAction::Complete`] was left to another host, which is about to do it.
     CompletionDeferred(Completion),
-    /// [`SchedulerAction::RequestApproval`], [`SchedulerAction::AlertPause`] or [`SchedulerAction::AlertHeldBack`] is done, by
-    /// whichever host.
+    /// [`SchedulerAction::RequestApproval`], [`SchedulerAction::AlertPause`] or
+    /// [`SchedulerAction::AlertHeldBack`] is done, by this host or another.
     Alerted,
 }
 
-/// What a completed sweep saw.
+/// The result of a completed sweep.
 #[derive(Clone, Debug)]
 pub struct Sweep {
-    /// When it began: what happened later it may not have seen.
+    /// When it began. It may not include what happened later.
     pub started_at: Timestamp,
     /// The product and the target.
     pub account_factory: AccountFactory,
     /// Every enrolled account.
-    pub accounts: BTreeMap<AccountId, CandidateState>,
-    /// The plan that must be approved before anything is started, where plans need approval.
+    pub accounts: BTreeMap<AccountId, AccountUpdateState>,
+    /// The plan that must be approved before anything is started, if plans need approval.
     pub plan: Option<PlanId>,
     /// The lanes whose held accounts keep later lanes back, and since when they do.
-    pub held_back: Vec<BlockingLane>,
+    pub held_back: Vec<BlockingHolds>,
 }
 
-/// How an account stands.
+/// The state of an account.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum CandidateState {
+pub enum AccountUpdateState {
     /// On the target.
     Current,
-    /// To be updated.
+    /// Needs an update.
     Outdated {
         /// Its provisioned product.
         provisioned_product: ProvisionedProductId,
-        /// The lane that policy decided.
+        /// The lane that the policies decided.
         lane: LaneId,
         /// Updates to this target that failed before.
         failed_attempts: u32,
-        /// Not to be tried again before this moment.
+        /// Not retried before this moment.
         retry_at: Option<Timestamp>,
         /// Id of the OU that the account is directly in.
         ou: Option<String>,
     },
-    /// Not to be updated: policy says so.
+    /// Not updated: a policy decided to skip.
     Skipped,
-    /// Not to be updated: the account is closed. Nothing waits for it.
+    /// Not updated: the account is closed. No lane waits for it.
     Closed,
-    /// Not to be updated: its updates to this target have failed, and it is in the
-    /// dead-letter queue.
+    /// Not updated: its updates to this target have failed, and it is in the dead-letter queue.
     DeadLettered {
         /// The lane that it was in; the first if that is no longer configured.
         lane: LaneId,
     },
-    /// Not to be updated before a moment.
+    /// Not updated before a moment.
     Held {
         /// The moment.
         until: Timestamp,
-        /// The lane in which it waits; `None` when no lane would have it.
+        /// The lane in which it waits; `None` if it belongs to no lane.
         lane: Option<LaneId>,
     },
 }
 
-/// What became of a start.
+/// Result of a start.
 #[derive(Clone, Debug)]
 pub enum StartOutcome {
-    /// The update runs; the slot holds its record.
+    /// The update is running; the slot has its record.
     Started(Slot),
-    /// The update may have started: the answer was lost. The slot is taken.
+    /// The update may have started: the response was lost. The slot is taken.
     Unconfirmed(Slot),
-    /// It is on the target already.
+    /// The account is already on the target.
     Current,
-    /// It no longer belongs in this lane: policy now says something else.
-    DecisionChanged(CandidateState),
+    /// The account no longer belongs in this lane: the policies now decide otherwise.
+    DecisionChanged(AccountUpdateState),
     /// Something else runs on the account. No slot is taken.
     AccountBusy,
-    /// No operation is free, or no slot: for no account. No slot is taken.
+    /// The quota or the slots are used up, for every account. No slot is taken.
     NoCapacity,
-    /// So many updates run in its OU that no other may start there. No slot is taken.
+    /// The updates in its OU have reached the limit. No slot is taken.
     OuLimitReached,
     /// AWS refused, or parameters of the account are unknown. No slot is taken.
-    Refused(StartRefusal),
+    Refused(StartFailure),
     /// The ledger could not be read or written. No slot is taken.
     LedgerUnavailable,
 }
 
-/// What a look at a running update saw.
+/// Result of polling a running update.
 #[derive(Clone, Debug)]
 pub enum PollResult {
-    /// Its record, for a slot that had none yet.
+    /// It has a record, which the slot did not have yet.
     Adopted(Slot),
-    /// It had not begun after all; the slot is to be freed.
-    NeverStarted(StartRefusal),
-    /// It had not begun, or came to nothing: somebody else has updated the account to another
-    /// artifact meanwhile. The slot is to be freed. It costs no attempt.
+    /// It was not started after all; the slot is to be freed.
+    NeverStarted(StartFailure),
+    /// It was not started, or had no effect: somebody else has meanwhile updated the account to
+    /// another artifact. The slot is to be freed. Does not count as an attempt.
     Superseded,
-    /// It runs on.
+    /// It is still running.
     Running,
-    /// It ended well: nothing runs on the product any more, and it is on the target.
+    /// It succeeded: nothing runs on the product any more, and it is on the target.
     Succeeded,
     /// It failed.
     Failed(Record),
-    /// It could not be seen.
+    /// The poll failed.
     PollFailed(AwsError),
 }
 
-/// Something the shell is to do.
+/// Something that the shell is to do.
 // A handful exist at once: their size does not matter.
 #[allow(clippy::large_enum_variant)]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SchedulerAction {
-    /// Read the ledger; answer [`Observation::Ledger`] or [`Observation::LedgerUnavailable`].
+    /// Read the ledger. The result is [`Observation::Ledger`] or
+    /// [`Observation::LedgerUnavailable`].
     ReadLedger,
-    /// Sweep the organization; answer [`Observation::Swept`], [`Observation::SweepFailed`] or
-    /// [`Observation::SweepPostponed`].
+    /// Sweep the organization. The result is [`Observation::Swept`], [`Observation::SweepFailed`]
+    /// or [`Observation::SweepPostponed`].
     Sweep,
-    /// Hand over hints; answer [`Observation::Queued`] or [`Observation::EnqueueFailed`].
+    /// Queue updates. The result is [`Observation::Queued`] or [`Observation::EnqueueFailed`].
     EnqueueUpdates(Vec<QueuedUpdate>),
-    /// Receive up to so many hints; answer [`Observation::Received`] or
+    /// Receive queued updates. The result is [`Observation::Received`] or
     /// [`Observation::ReceiveFailed`].
     Receive {
-        /// As many as there are free slots.
+        /// At most this many: the number of free slots.
         max: usize,
     },
-    /// Examine the account once more, take a slot, start its update, delete the message;
-    /// answer [`Observation::StartEnded`].
+    /// Check the account once more, take a slot, start its update, delete the message. The result
+    /// is [`Observation::StartEnded`].
     Start(ReceivedMessage<QueuedUpdate>),
-    /// Look at a running update; answer [`Observation::Polled`].
+    /// Poll a running update. The result is [`Observation::Polled`].
     Poll(Slot),
-    /// Write down how an update ended and free its slot; answer [`Observation::Completed`] or
+    /// Write the end of an update and free its slot. The result is [`Observation::Completed`] or
     /// [`Observation::CompletionDeferred`].
     Complete(Completion),
     /// Delete a message.
     DeleteMessage {
-        /// Its receipt.
+        /// Its receipt handle.
         receipt_handle: String,
     },
     /// Hide a message until a moment.
     PostponeMessage {
-        /// Its receipt.
+        /// Its receipt handle.
         receipt_handle: String,
         /// The moment.
         until: Timestamp,
     },
-    /// Write down that a lane is paused; answer [`Observation::LanePaused`].
+    /// Write that a lane is paused. The result is [`Observation::LanePaused`].
     PauseLane {
         /// Its name.
         lane: String,
         /// Why.
         pause: Pause,
     },
-    /// Tell that a lane is paused, unless that was done; answer [`Observation::Alerted`].
+    /// Publish an alert that a lane is paused, unless that was done. The result is
+    /// [`Observation::Alerted`].
     AlertPause {
         /// Its name.
         lane: String,
-        /// Which pause.
+        /// The pause.
         pause: Pause,
-        /// What people are told.
+        /// The alert.
         alert: Alert,
     },
-    /// Tell that held accounts have kept other lanes back for long, unless that was done; answer
-    /// [`Observation::Alerted`].
+    /// Publish an alert that held accounts have kept other lanes back for a long time, unless that
+    /// was done. The result is [`Observation::Alerted`].
     AlertHeldBack {
-        /// Which lane, and since when.
-        held_back: BlockingLane,
-        /// What people are told.
+        /// The lane, and since when.
+        held_back: BlockingHolds,
+        /// The alert.
         alert: Alert,
     },
-    /// Write down that a plan needs approval, and ask for it unless that was done. Answer
-    /// [`Observation::Alerted`].
+    /// Write that a plan needs approval, and publish an alert that asks for it, unless that was
+    /// done. The result is [`Observation::Alerted`].
     RequestApproval {
         /// The plan.
         plan: PlanId,
-        /// What people are asked.
+        /// The alert.
         alert: Alert,
     },
-    /// Tell a person, once: what was told is remembered in the ledger, so that a host that starts
-    /// again and again, and several hosts, tell it once.
+    /// Publish an alert once. The ledger remembers it, so that it goes out once, even if the host
+    /// restarts often or there are several hosts.
     Alert {
-        /// What it is about. The same is told once.
+        /// Identifies the alert. Alerts with the same text here go out once.
         what: String,
-        /// What the person reads.
+        /// The alert.
         alert: Alert,
     },
 }
 
-/// How an update ended.
+/// The completion of an update.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Completion {
-    /// Its slot, to be freed.
+    /// Its slot, which is to be freed.
     pub slot: Slot,
-    /// How the update ended, for its lane: `None` when it failed for a reason that isn't its
-    /// own, and is tried again.
+    /// The end of the update, for its lane. `None` if it failed for a reason other than the
+    /// account, and is retried.
     pub ended: Option<UpdateEnd>,
-    /// What to write down for the account and target; `None` leaves it as it is.
+    /// The progress to write for the account and target; `None` leaves it as it is.
     pub progress: Option<UpdateProgress>,
-    /// Dead letter and alert, to be out before the slot is freed.
+    /// Dead letter and alert, which must be sent before the slot is freed.
     pub dead_letter: Option<(DeadLetter, Alert)>,
-    /// Why it did not succeed; nothing when it did.
+    /// Why it did not succeed; `None` if it did.
     pub reason: Option<String>,
 }

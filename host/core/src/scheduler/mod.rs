@@ -1,30 +1,31 @@
 //! The scheduler: which account is updated when.
 //!
-//! A state machine without input or output: [`Scheduler::observe`] takes what the shell
-//! saw and the time, and answers what to do. So the service, the Lambda and the simulator
-//! run the very same one. It knows neither AWS nor plugins; the decisions of policies
-//! arrive in the sweep's result, as lanes.
+//! It is a state machine without input or output: [`Scheduler::observe`] takes the time and what
+//! the shell observed, and returns what to do. So the service, the Lambda function and the
+//! simulator run the same one. It depends neither on AWS nor on plugins; the decisions of policies
+//! are lanes in the result of a sweep.
 //!
-//! What it promises:
-//! - never more than `max_concurrent_operations` updates at once, nor more than the
-//!   concurrency of the lane;
-//! - nothing of a lane starts while an earlier lane has an account waiting or running,
-//!   or before a sweep that began after the earlier lanes were done has found nothing
-//!   more for them;
-//! - nothing of a lane starts while it or an earlier one is paused, before it has soaked,
-//!   nor, where it asks for success, after an account of an earlier one was given up;
-//! - nothing of a lane starts while policies hold an account of an earlier one, unless the lane
-//!   goes on without those;
-//! - nothing starts before its plan is approved, where plans need approval;
-//! - waiting costs no attempt: only an update that ran and failed does, and after
-//!   `max_attempts` of them the account is in the dead-letter queue and an alert is out.
+//! Its guarantees:
+//! - There are never more than `max_concurrent_operations` updates at once, nor more than the
+//!   concurrency of the lane.
+//! - A lane starts nothing while an earlier lane has an account waiting or running. When the
+//!   earlier lanes are done, a sweep that begins afterwards has to confirm it.
+//! - A lane starts nothing while it or an earlier lane is paused, nor before it has soaked. If it
+//!   requires success, it also starts nothing after an account of an earlier lane was
+//!   dead-lettered.
+//! - A lane starts nothing while policies hold an account of an earlier lane, unless it is
+//!   configured to pass held accounts.
+//! - Nothing starts before its plan is approved, if plans need approval.
+//! - Waiting does not count as an attempt: only an update that ran and failed does. After
+//!   `max_attempts` of them the account is in the dead-letter queue, and an alert is published.
 //!
-//! The ledger is read again and again: updates that another host has begun are tracked as
-//! one's own, so that either may die.
+//! The ledger is read again and again. Updates of other hosts are tracked like the host's own, so
+//! that any host may die.
 //!
-//! One file for each thing that is observed: `place` takes in what sweeps decided, `queue` what
-//! was sent and received, `start` and `track` how updates begin and end, `ledger` what other hosts
-//! and operators did. What is to be done now follows from all of it, here.
+//! There is one file for each kind of observation: `candidates` for the decisions of sweeps,
+//! `queue` for sent and received messages, `start`, `track` and `retry` for the start, the end and the failure of
+//! updates, `ledger` for the changes by other hosts and operators. The code here decides from all
+//! of it what to do now.
 
 mod alert_texts;
 mod backlog;
@@ -34,6 +35,7 @@ mod lanes;
 mod ledger;
 mod messages;
 mod queue;
+mod retry;
 mod start;
 mod sweeps;
 mod track;
@@ -46,28 +48,28 @@ use jiff::Timestamp;
 
 pub use lanes::{BlockedReason, LaneRules, StartWhen, WhenHeld};
 pub use messages::{
-    CandidateState, Completion, Observation, PollResult, SchedulerAction, StartOutcome, Sweep,
+    AccountUpdateState, Completion, Observation, PollResult, SchedulerAction, StartOutcome, Sweep,
 };
 
 use crate::account::AccountId;
-use crate::backoff::Backoff;
 use crate::catalog::AccountFactory;
 use crate::lane::LaneId;
 use crate::plan_id::PlanId;
-use crate::ports::{Alert, BlockingLane, Orders, Pause, QueuedUpdate, ReceivedMessage};
-use crate::suggestions::CommandSuggestions;
+use crate::ports::{Alert, BlockingHolds, Orders, Pause, QueuedUpdate, ReceivedMessage};
+use crate::suggestions::CommandFormatter;
 use alert_texts::{approval_needed, lane_paused};
 use backlog::{Backlog, BacklogStage};
 use holds::Holds;
 use lanes::LaneStates;
 use ledger::LedgerReads;
 use queue::{LOST_AFTER, LOST_IF_EMPTY};
+use retry::UPDATE_RETRY;
 use sweeps::SweepSchedule;
 use track::{Operation, OperationState};
 
 pub use view::{LaneView, SchedulerView};
 
-/// What the operator configured.
+/// The configuration by the operator.
 #[derive(Clone, Debug)]
 pub struct SchedulerRules {
     /// The lanes, in the order in which they run.
@@ -76,30 +78,29 @@ pub struct SchedulerRules {
     pub max_concurrent_operations: usize,
     /// Most updates at once of accounts that are directly in the same OU.
     pub per_ou_limit: Option<usize>,
-    /// Failed updates of one account to one target before it is given up.
+    /// Failed updates of one account to one target before it is dead-lettered.
     pub max_attempts: u32,
-    /// Between two looks at a running update, and between two at the ledger.
+    /// The interval of polling a running update, and of reading the ledger.
     pub poll_interval: Duration,
-    /// An update running longer than this is worth an alert.
+    /// An update that runs longer than this leads to an alert.
     pub operation_timeout: Duration,
-    /// How much work the queue holds at most: about what is done in this time.
+    /// How much work the queue holds at most: about as much as is done in this time.
     pub window: Duration,
-    /// Between two sweeps, at most.
+    /// The longest interval of sweeps.
     pub sweep_interval: Duration,
-    /// Between two sweeps, at least, when events ask for them.
+    /// The shortest interval of sweeps when events request them.
     pub min_sweep_interval: Duration,
-    /// How alerts suggest commands.
-    pub suggestions: CommandSuggestions,
+    /// How alerts write the commands that they suggest.
+    pub suggestions: CommandFormatter,
 }
 
 impl SchedulerRules {
-    /// The lane of this name, as the ledger and the queues have it; `None` where it is no longer
-    /// configured.
+    /// The lane with this name in the ledger and the queues; `None` if it is no longer configured.
     pub fn lane_named(&self, name: &str) -> Option<LaneId> {
         lanes::lane_named(&self.lanes, name)
     }
 
-    /// The rules of a lane, which is one of these.
+    /// The rules of a lane, which must be one of these.
     pub fn lane(&self, lane: LaneId) -> &LaneRules {
         &self.lanes[lane.index()]
     }
@@ -110,19 +111,15 @@ impl SchedulerRules {
     }
 }
 
-/// Taken for the duration of an update until one has been seen: the middle of the 10 to
-/// 30 minutes that Control Tower takes.
+/// The assumed duration of an update until one has ended: the middle of the 10 to 30 minutes that
+/// Control Tower takes.
 const INITIAL_UPDATE_DURATION: Duration = Duration::from_secs(20 * 60);
-/// After a failed update, before the next try; doubled with each.
-const RETRY: Backoff = Backoff::new(Duration::from_secs(60), RETRY_MAX);
-/// The longest such wait.
-const RETRY_MAX: Duration = Duration::from_secs(30 * 60);
-/// Held accounts that have kept other lanes back for longer than this are worth an alert.
+/// Held accounts that have kept other lanes back for longer than this lead to an alert.
 const HELD_BACK_ALERT_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
-/// An alert about the same trouble of the host as a whole goes out at most this often.
+/// An alert about the same fault of the host as a whole goes out at most once in this time.
 const ALERT_REPEAT: Duration = Duration::from_secs(6 * 60 * 60);
 
-/// The state machine. See the module.
+/// The state machine: see the module.
 #[derive(Debug)]
 pub struct Scheduler {
     rules: SchedulerRules,
@@ -135,41 +132,42 @@ pub struct Scheduler {
     lanes: LaneStates,
     sweeps: SweepSchedule,
     operations: BTreeMap<AccountId, Operation>,
-    /// Messages whose account is being examined and started.
+    /// Messages whose account is being checked and started.
     starting: BTreeMap<AccountId, ReceivedMessage<QueuedUpdate>>,
-    /// Accounts whose update ended or that were decided anew since the running sweep
-    /// began: what that sweep saw of them is stale.
+    /// Accounts whose update ended, or that have a new decision, since the running sweep began.
+    /// Their result of that sweep is stale.
     changed: BTreeSet<AccountId>,
-    /// Accounts on which something else runs: since when, and whether it was told.
+    /// Accounts on which something else runs: since when, and whether the alert went out.
     busy: BTreeMap<AccountId, (Timestamp, bool)>,
     receiving: bool,
-    /// Whether hints may be in the queue that nobody waits for any more: of a host that was stopped,
-    /// or of accounts that were decided anew. Looked for after each sweep, until none comes.
+    /// Whether the queue may hold messages that are no longer needed: of a host that was stopped,
+    /// or of accounts that have a new decision. After each sweep the queue is read until no such
+    /// message comes.
     may_hold_stale_messages: bool,
-    /// Nothing is started before this: no operation was free.
+    /// Nothing is started before this, because the quota was used up.
     blocked_until: Timestamp,
-    /// Alerts about the host as a whole that are out, by cause.
+    /// When an alert about the host as a whole last went out, by cause.
     last_host_alerts: BTreeMap<&'static str, Timestamp>,
     typical_update: Duration,
     holds: Holds,
     /// The lanes whose held accounts keep later lanes back, by the last sweep.
-    held_back: Vec<BlockingLane>,
-    /// Those of which this host has told: lane and since when.
+    held_back: Vec<BlockingHolds>,
+    /// Those for which this host has requested an alert: lane and since when.
     alerted_held_back: BTreeSet<(String, Timestamp)>,
     ledger: LedgerReads,
-    /// The plan of the last sweep, where plans need approval.
+    /// The plan of the last sweep, if plans need approval.
     plan: Option<PlanId>,
-    /// The plan whose approval was asked for last by this host.
+    /// The plan for which this host last requested approval.
     approval_requested: Option<PlanId>,
-    /// What is being told right now, whatever happens meanwhile.
+    /// The number of alerts that are being published.
     pending_alerts: usize,
     orders: Orders,
-    /// Observations but ticks.
+    /// The number of observations other than ticks.
     observed: u64,
 }
 
 impl Scheduler {
-    /// A scheduler that has seen nothing yet; its first wishes are the ledger and a sweep.
+    /// A scheduler without observations. Its first actions are to read the ledger and to sweep.
     pub fn new(rules: SchedulerRules, host: impl Into<String>, now: Timestamp) -> Self {
         Self {
             now,
@@ -200,7 +198,7 @@ impl Scheduler {
         }
     }
 
-    /// Takes in what was seen, and answers what to do now.
+    /// Takes an observation, and returns what to do now.
     pub fn observe(&mut self, now: Timestamp, observation: Observation) -> Vec<SchedulerAction> {
         let mut actions = Vec::new();
         self.now = now;
@@ -234,7 +232,7 @@ impl Scheduler {
                 self.may_hold_stale_messages = true;
             }
             Observation::SweepFailed { reason } => {
-                // One may fail for what is over by the next.
+                // A single failure may have a cause that has passed by the next sweep.
                 if self.sweeps.fail(now) > 1 {
                     let subject = "The sweep of the organization fails";
                     actions.extend(self.host_alert(subject, &reason, now));
@@ -247,7 +245,7 @@ impl Scheduler {
                 }
             }
             Observation::EnqueueFailed { accounts, reason } => {
-                let ready = now + RETRY.after(1);
+                let ready = now + UPDATE_RETRY.after(1);
                 for account in &accounts {
                     self.sent(account, BacklogStage::Waiting { ready }, now);
                 }
@@ -309,8 +307,8 @@ impl Scheduler {
         actions
     }
 
-    /// When to call [`Scheduler::observe`] with [`Observation::Tick`] if nothing else
-    /// happens before.
+    /// When to call [`Scheduler::observe`] with [`Observation::Tick`] if nothing else happens
+    /// before.
     pub fn next_wake(&self) -> Option<Timestamp> {
         let polls = self
             .operations
@@ -340,19 +338,19 @@ impl Scheduler {
         next
     }
 
-    /// The lane whose turn it is and what it waits for, if that is not the lanes before it.
+    /// The lane whose turn it is and its reason to wait, other than the lanes before it.
     pub fn blocked(&self) -> Option<(LaneId, BlockedReason)> {
         let lane = self.next_lane()?;
         Some((lane, self.block_reason(lane)?))
     }
 
-    /// Why a lane may start nothing now, when the lanes before it have nothing open.
+    /// Why a lane may start nothing now, if the lanes before it have nothing open.
     fn block_reason(&self, lane: LaneId) -> Option<BlockedReason> {
         let unapproved = self.plan.as_ref().filter(|plan| !self.orders.is_approved(plan));
         let unapproved = unapproved.map(|plan| BlockedReason::Unapproved { plan: plan.clone() });
         let blocked = unapproved.or_else(|| self.lanes.blocked(lane, self.now));
         match blocked {
-            // The lane soaks anew after what is held.
+            // A hold takes precedence: the lane soaks again after the held accounts.
             None | Some(BlockedReason::Soaking { .. }) => {
                 self.holds.blocks(lane, &self.rules.lanes).or(blocked)
             }
@@ -360,16 +358,16 @@ impl Scheduler {
         }
     }
 
-    /// Whether all that can be done before `end` is done: nothing is open but what waits for
-    /// an operator, nothing is held until a moment before that, nothing is still to be told, and
-    /// a sweep that began after the last change confirms it.
+    /// Whether everything that can be done before `end` is done: the only open accounts wait for an
+    /// operator, no hold ends before `end`, no alert is being published, and a sweep that began
+    /// after the last change confirms it.
     pub fn is_quiescent(&self, end: Timestamp) -> bool {
         let pending_alerts = self.lanes.is_pausing() || self.pending_alerts > 0;
         let holds = self.holds.next().is_some_and(|hold| hold <= end);
         if pending_alerts || holds || self.sweeps.is_running() {
             return false;
         }
-        // For an operator, or for a hold that lasts longer than `end`.
+        // They wait for an operator, or for a hold that lasts longer than `end`.
         if self.waits_for_others() {
             return self.in_flight() == 0;
         }
@@ -381,8 +379,9 @@ impl Scheduler {
 
     // ---- lanes and slots ----
 
-    /// Whether a sweep that began after the lanes before `lane` were last changed has found
-    /// nothing for them; without one, after all of them were. Queue counts lag and are never asked.
+    /// Whether a sweep that began after the last change in the lanes before `lane` has found
+    /// nothing for them. Without `lane`: after the last change in all lanes. Queue counts lag, and
+    /// are never used for this.
     fn confirmed_before(&self, lane: Option<LaneId>) -> bool {
         let Some(completed) = self.sweeps.completed() else {
             return false;
@@ -391,19 +390,19 @@ impl Scheduler {
         before.into_iter().all(|earlier| self.backlog.last_change(earlier) <= completed)
     }
 
-    /// The lane whose turn it is, if any: the first with an open account, once the lanes
-    /// before it are confirmed done.
+    /// The lane whose turn it is, if any: the first with an open account, once the lanes before it
+    /// are confirmed done.
     fn next_lane(&self) -> Option<LaneId> {
         self.backlog.first_open_lane().filter(|lane| self.confirmed_before(Some(*lane)))
     }
 
-    /// The lane that may run now, if any: the next, when nothing holds it back.
+    /// The lane that may run now, if any: the next lane, if nothing blocks it.
     fn runnable_lane(&self) -> Option<LaneId> {
         self.next_lane().filter(|lane| self.block_reason(*lane).is_none())
     }
 
-    /// Whether the lane whose turn it is waits for somebody to resume or redrive something, or
-    /// for policies to let held accounts go.
+    /// Whether the lane whose turn it is waits for an operator to resume or redrive something, or
+    /// for the end of a hold.
     fn waits_for_others(&self) -> bool {
         let waits = |blocked: &BlockedReason| !matches!(blocked, BlockedReason::Soaking { .. });
         self.blocked().is_some_and(|(_, blocked)| waits(&blocked))
@@ -427,7 +426,7 @@ impl Scheduler {
             self.ledger.due = None;
             actions.push(SchedulerAction::ReadLedger);
         }
-        // What runs already, and what is paused, has to be known before anything is begun.
+        // Nothing is started before it is known which updates run and which lanes are paused.
         if !self.ledger.known {
             return;
         }
@@ -445,7 +444,7 @@ impl Scheduler {
         actions.extend(self.request_approval());
         self.alert_held_back(now, actions);
         let Some(lane) = self.runnable_lane() else {
-            // Where nothing is to be done, whatever is there is stale.
+            // If there is nothing to do, every message in the queue is stale.
             let idle = self.backlog.is_empty() && self.confirmed_before(None);
             if idle && self.may_hold_stale_messages && !self.receiving && self.blocked_until <= now
             {
@@ -459,12 +458,12 @@ impl Scheduler {
         let visible = self.backlog.next_visible(lane).is_some_and(|visible| visible <= now);
         if free > 0 && visible && !self.receiving && self.blocked_until <= now {
             self.receiving = true;
-            // SQS hands out at most ten messages a call.
+            // SQS returns at most ten messages a call.
             actions.push(SchedulerAction::Receive { max: free.min(10) });
         }
     }
 
-    /// Asks for approval of a plan that would start something, once.
+    /// Requests approval of a plan that would start something, once.
     fn request_approval(&mut self) -> Option<SchedulerAction> {
         let (_, BlockedReason::Unapproved { plan }) = self.blocked()? else { return None };
         let target = self.target.as_ref()?;
@@ -485,12 +484,12 @@ impl Scheduler {
         Some(SchedulerAction::RequestApproval { plan, alert })
     }
 
-    /// Whether only a sweep is missing: lanes are done and none has confirmed it yet.
+    /// Whether only a sweep is missing: lanes are done, and no sweep has confirmed it yet.
     fn needs_confirming_sweep(&self) -> bool {
         !self.sweeps.is_running() && !self.confirmed_before(self.backlog.first_open_lane())
     }
 
-    // ---- telling people ----
+    // ---- alerts ----
 
     fn alert_pause(&mut self, lane: String, pause: Pause) -> SchedulerAction {
         self.pending_alerts += 1;
@@ -498,7 +497,8 @@ impl Scheduler {
         SchedulerAction::AlertPause { lane, pause, alert }
     }
 
-    /// Held accounts that have kept other lanes back for long: once for as long as they do.
+    /// Held accounts that have kept other lanes back for a long time: one alert for as long as they
+    /// do.
     fn alert_held_back(&mut self, now: Timestamp, actions: &mut Vec<SchedulerAction>) {
         for held_back in &self.held_back {
             let key = (held_back.lane.clone(), held_back.since);
@@ -512,7 +512,7 @@ impl Scheduler {
         }
     }
 
-    /// An alert about the host as a whole, unless one about the same is out already.
+    /// An alert about the host as a whole, unless one about the same went out recently.
     fn host_alert(
         &mut self,
         subject: &'static str,

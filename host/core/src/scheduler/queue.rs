@@ -1,4 +1,4 @@
-//! The updates queue: a window of the lane whose turn it is, handed over and received again.
+//! The updates queue: a window of the lane whose turn it is, which is sent and received again.
 
 use std::time::Duration;
 
@@ -11,15 +11,17 @@ use crate::account::AccountId;
 use crate::lane::LaneId;
 use crate::ports::{QueuedUpdate, ReceivedMessage};
 
-/// A message that was visible for so long and was not received is lost: it is sent again.
-/// Longer than SQS remembers a deduplication id (5 minutes), which would swallow it.
+/// A message that was visible for this long and was not received is considered lost, and is sent
+/// again. The time is longer than SQS remembers a deduplication id (5 minutes): within that time,
+/// SQS would drop the message.
 pub(super) const LOST_AFTER: Duration = Duration::from_secs(10 * 60);
-/// And so long when SQS counts no message at all: the queue was purged, or made anew. Its counts may
-/// be wrong for as long, and a hint that is there twice does no harm.
+/// The time instead of [`LOST_AFTER`] if SQS counts no message at all: the queue was purged or
+/// recreated. Its counts may be wrong for that long, and a message that is in the queue twice does
+/// no harm.
 pub(super) const LOST_IF_EMPTY: Duration = Duration::from_secs(40);
 
 impl Scheduler {
-    /// Keeps a window of the lane's work in the queue, topped up when half is gone.
+    /// Keeps a window of the lane's work in the queue. It is refilled when half of it is gone.
     pub(super) fn top_up_queue(
         &mut self,
         lane: LaneId,
@@ -37,7 +39,7 @@ impl Scheduler {
             let Some(entry) = self.backlog.get(&account) else {
                 continue;
             };
-            // Above whatever an earlier run, or an earlier cause, has used.
+            // Above every serial number of an earlier run or cause.
             let seconds = u32::try_from(now.as_second()).unwrap_or(u32::MAX);
             let serial = entry.serial.saturating_add(1).max(seconds);
             queued_updates.push(QueuedUpdate {
@@ -65,15 +67,15 @@ impl Scheduler {
         self.backlog.enqueued(lane) <= self.window(lane) / 2
     }
 
-    /// How many messages the queue holds at most: what is done within the window.
+    /// The most messages in the queue: as many as are done within the window.
     fn window(&self, lane: LaneId) -> usize {
         let cap = self.rules.lane(lane).concurrency.min(self.rules.max_concurrent_operations);
         let rounds = self.rules.window.as_secs() / self.typical_update.as_secs().max(1);
         (usize::try_from(rounds).unwrap_or(usize::MAX)).saturating_mul(cap).max(2 * cap)
     }
 
-    /// A message has been sent, or could not be: unless the account was decided anew
-    /// meanwhile, it is on.
+    /// A message was sent, or could not be. Unless there is a new decision about the account, it
+    /// moves to `stage`.
     pub(super) fn sent(&mut self, account: &AccountId, stage: BacklogStage, now: Timestamp) {
         if self.backlog.get(account).is_some_and(|entry| entry.stage == BacklogStage::Sending) {
             self.backlog.set_stage(account, stage, now);
@@ -89,8 +91,8 @@ impl Scheduler {
         let lane = self.runnable_lane();
         let current = self.backlog.get(&queued_update.account).is_some_and(|entry| {
             let expected = match entry.stage {
-                // Still sending: the message was faster than the answer that it was taken.
-                // Waiting: it was given up as lost, and is there after all.
+                // Sending: the message arrived before the response to sending it. Waiting: it was
+                // considered lost, and arrived after all.
                 BacklogStage::Queued { .. } | BacklogStage::Sending => true,
                 BacklogStage::Waiting { ready } => ready <= now,
                 BacklogStage::Active => false,
@@ -103,8 +105,8 @@ impl Scheduler {
         });
         let free = lane.map_or(0, |lane| self.free(lane));
         if !current {
-            // The very message that this account waits for, made void by a newer decision:
-            // it is handed over again.
+            // This is the message that the account waits for, but a newer decision has made it
+            // invalid: the account is queued again.
             let awaited = self.backlog.get(&queued_update.account).is_some_and(|entry| {
                 entry.serial == queued_update.serial
                     && matches!(entry.stage, BacklogStage::Queued { .. })
@@ -150,8 +152,8 @@ impl Scheduler {
         SchedulerAction::PostponeMessage { receipt_handle: message.receipt_handle, until }
     }
 
-    /// The wait was in vain although messages should be there. Those that were visible for
-    /// long are lost (retention, a purge, another host's crash): they are sent again.
+    /// No message came, although some should be in the queue. Those that have been visible for long
+    /// are lost (retention, a purge, another host's crash), and are sent again.
     pub(super) fn nothing_received(&mut self, lost_after: Duration, now: Timestamp) {
         let Some(lane) = self.runnable_lane() else {
             return;

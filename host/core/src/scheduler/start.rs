@@ -1,16 +1,17 @@
-//! What becomes of starting an update.
+//! Handles the result of starting an update.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::Scheduler;
 use super::alert_texts::account_busy;
 use super::messages::{SchedulerAction, StartOutcome};
-use super::{RETRY_MAX, Scheduler};
+use super::retry::RETRY_MAX;
 use crate::account::AccountId;
 use crate::aws_error::ErrorClass;
 use crate::ports::{QueuedUpdate, ReceivedMessage, Slot};
-use crate::start_refusal::StartRefusal;
+use crate::start_failure::StartFailure;
 
 impl Scheduler {
     pub(super) fn start_ended(
@@ -24,7 +25,7 @@ impl Scheduler {
             return;
         };
         if matches!(outcome, StartOutcome::Refused(_) | StartOutcome::LedgerUnavailable) {
-            // Its slot was freed, if it had one.
+            // Its slot is freed, if it had one.
             self.ledger.freed.insert(account.clone(), now);
         }
         let receipt_handle = message.receipt_handle.clone();
@@ -63,7 +64,7 @@ impl Scheduler {
     fn refused(
         &mut self,
         message: ReceivedMessage<QueuedUpdate>,
-        refusal: &StartRefusal,
+        refusal: &StartFailure,
         now: Timestamp,
         actions: &mut Vec<SchedulerAction>,
     ) {
@@ -74,7 +75,7 @@ impl Scheduler {
                 }
                 actions.push(self.postpone(message, now + self.rules.poll_interval, now));
             }
-            // Not this account's fault: every other start would be refused as well.
+            // Not this account's fault: AWS would refuse every other start as well.
             ErrorClass::Denied | ErrorClass::NotFound => {
                 self.blocked_until = self.blocked_until.max(now + RETRY_MAX);
                 actions.extend(self.host_alert(
@@ -108,8 +109,8 @@ impl Scheduler {
         }
     }
 
-    /// Something else runs on the account. It is waited for, and told once when it takes
-    /// longer than any update: the lanes that follow wait as well.
+    /// Something else runs on the account. The scheduler waits for it. If it takes longer than any
+    /// update, there is one alert: the later lanes wait as well.
     fn busy(&mut self, account: &AccountId, now: Timestamp) -> Option<SchedulerAction> {
         let (since, told) = self.busy.entry(account.clone()).or_insert((now, false));
         let age = Duration::try_from(now.duration_since(*since)).unwrap_or_default();

@@ -7,20 +7,20 @@ use jiff::Timestamp;
 use crate::backoff::Backoff;
 
 /// How long to wait after a sweep failed.
-const RETRY: Backoff = Backoff::new(Duration::from_secs(15), Duration::from_secs(15 * 60));
+const SWEEP_RETRY: Backoff = Backoff::new(Duration::from_secs(15), Duration::from_secs(15 * 60));
 
 /// The sweeps of one host: at most one at a time.
 #[derive(Debug)]
 pub(super) struct SweepSchedule {
     interval: Duration,
     min_interval: Duration,
-    /// When the running sweep was asked for.
+    /// When the running sweep was requested.
     running: Option<Timestamp>,
-    /// When the last sweep was asked for, however it ended.
+    /// When the last sweep was requested, whether it succeeded or not.
     last_started: Option<Timestamp>,
     /// When the last completed sweep began.
     completed: Option<Timestamp>,
-    /// When the next one is due.
+    /// When the next sweep is due.
     due: Timestamp,
     failures: u32,
 }
@@ -47,39 +47,39 @@ impl SweepSchedule {
         self.running.is_some()
     }
 
-    /// When the next one is due; `None` while one runs.
+    /// When the next sweep is due; `None` while one runs.
     pub fn due(&self) -> Option<Timestamp> {
         self.running.is_none().then_some(self.due)
     }
 
-    /// Asks for a sweep soon: at most one each `min_interval`.
+    /// Requests a sweep soon: at most one in each `min_interval`.
     pub fn request(&mut self, now: Timestamp) {
         let earliest = self.last_started.map_or(now, |last| (last + self.min_interval).max(now));
         self.due = self.due.min(earliest);
     }
 
-    /// Asks for a sweep now. Nothing while failures are being waited out.
+    /// Requests a sweep now. Does nothing during the backoff after failures.
     pub fn request_now(&mut self, now: Timestamp) {
         if self.failures == 0 {
             self.due = self.due.min(now);
         }
     }
 
-    /// Asks for a sweep at a moment, or as soon after it as `min_interval` allows.
+    /// Requests a sweep at a moment, or as soon after it as `min_interval` allows.
     pub fn request_at(&mut self, moment: Timestamp) {
         let earliest = self.last_started.map_or(moment, |last| last + self.min_interval);
         self.due = self.due.min(moment.max(earliest));
     }
 
-    /// Whether to begin one now; then it counts as running.
+    /// Whether to begin a sweep now; if so, it counts as running.
     pub fn start_if_due(&mut self, now: Timestamp) -> bool {
         if self.running.is_some() || now < self.due {
             return false;
         }
         self.running = Some(now);
         self.last_started = Some(now);
-        // What wakes this host while the sweep runs may not be seen by it, so that only
-        // requests from here on count for the next.
+        // The running sweep may not see an event that arrives while it runs, so only requests from
+        // here on count for the next one.
         self.due = now + self.interval;
         true
     }
@@ -91,17 +91,17 @@ impl SweepSchedule {
         self.completed = Some(started_at);
     }
 
-    /// The running sweep was not made: it is not the time.
+    /// The running sweep was not made, because it has to wait.
     pub fn postpone(&mut self, until: Timestamp) {
         self.running = None;
         self.due = until;
     }
 
-    /// The running sweep has failed. Answers how many have in a row.
+    /// The running sweep has failed. Returns how many have failed in a row.
     pub fn fail(&mut self, now: Timestamp) -> u32 {
         self.running = None;
         self.failures += 1;
-        self.due = now + RETRY.after(self.failures);
+        self.due = now + SWEEP_RETRY.after(self.failures);
         self.failures
     }
 }

@@ -1,11 +1,11 @@
-//! Updates that run, followed to what is written down of their end.
+//! Tracks running updates until their completion is written.
 
 use jiff::Timestamp;
 
-use super::alert_texts::{classify_record, dead_letter_and_alert, update_overdue};
+use super::Scheduler;
+use super::alert_texts::{classify_record, update_overdue};
 use super::backlog::{BacklogEntry, BacklogStage};
 use super::messages::{Completion, PollResult, SchedulerAction};
-use super::{RETRY, Scheduler};
 use crate::account::AccountId;
 use crate::aws_error::ErrorClass;
 use crate::ports::{Slot, UpdateEnd, UpdateProgress};
@@ -23,23 +23,23 @@ pub(super) struct Operation {
 /// What is being done about a running update.
 #[derive(Clone, Debug)]
 pub(super) enum OperationState {
-    /// It is looked at next at this moment.
+    /// It is polled next at this moment.
     PollDue(Timestamp),
-    /// A look is under way; `again` when an event came meanwhile.
+    /// It is being polled; `again` if an event came meanwhile.
     Polling { again: bool },
-    /// Its end is being written down.
+    /// Its completion is being written.
     Completing(AfterCompletion),
-    /// Another host is about to write its end down. From this moment on it is tried here again:
-    /// the other may have died.
+    /// Another host is about to write its completion. From this moment on this host tries it again,
+    /// because the other host may have died.
     LeftToOtherHost { at: Timestamp, completion: Box<Completion>, after: AfterCompletion },
 }
 
-/// What an account does once its update is settled.
+/// What happens to an account after the completion of its update.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum AfterCompletion {
-    /// Nothing more.
+    /// Nothing.
     Close,
-    /// Another try, from a moment on.
+    /// Another attempt, from a moment on.
     Retry { failed_attempts: u32, ready: Timestamp },
 }
 
@@ -83,7 +83,7 @@ impl Scheduler {
         actions: &mut Vec<SchedulerAction>,
     ) {
         let operation = self.operations.get_mut(account);
-        // Another host may have settled it meanwhile, and the account may run once more.
+        // Another host may have completed it meanwhile, and the account may have another update.
         let Some(operation) = operation.filter(|operation| operation.slot.token == token) else {
             return;
         };
@@ -103,7 +103,7 @@ impl Scheduler {
                 // A moving average over about eight updates.
                 self.typical_update = (self.typical_update * 7 + took) / 8;
                 let ended = Some(UpdateEnd { succeeded: true, at: now });
-                // What failed before it is over: another cause may bring the account here again.
+                // Earlier failures no longer count: another cause may make the account due again.
                 let progress = (slot.attempt > 1).then(UpdateProgress::default);
                 self.complete(
                     Completion { slot, progress, ended, dead_letter: None, reason: None },
@@ -114,7 +114,8 @@ impl Scheduler {
             PollResult::Failed(record) => {
                 let slot = operation.slot.clone();
                 let (class, reason) = classify_record(&record);
-                // What ran and failed spends an attempt, but for contention and throttling.
+                // An update that ran and failed counts as an attempt, except for contention and
+                // throttling.
                 let class = match class {
                     ErrorClass::Transient | ErrorClass::Denied | ErrorClass::NotFound => {
                         ErrorClass::Unknown
@@ -135,66 +136,7 @@ impl Scheduler {
         }
     }
 
-    /// An update ended badly, or could not be begun. What is the account's own failure
-    /// costs an attempt, and the last attempt ends in the dead-letter queue; everything
-    /// else costs nothing.
-    pub(super) fn fail(
-        &mut self,
-        slot: Slot,
-        class: ErrorClass,
-        reason: String,
-        now: Timestamp,
-        actions: &mut Vec<SchedulerAction>,
-    ) {
-        let before = slot.attempt.saturating_sub(1);
-        if !matches!(class, ErrorClass::Permanent | ErrorClass::Unknown) {
-            let ready = now + self.rules.poll_interval;
-            self.blocked_until = self.blocked_until.max(ready);
-            let after = AfterCompletion::Retry { failed_attempts: before, ready };
-            self.complete(
-                Completion {
-                    slot,
-                    progress: None,
-                    ended: None,
-                    dead_letter: None,
-                    reason: Some(reason),
-                },
-                after,
-                actions,
-            );
-            return;
-        }
-        let failed_attempts = before + 1;
-        let dead_lettered =
-            class == ErrorClass::Permanent || failed_attempts >= self.rules.max_attempts;
-        let after = if dead_lettered {
-            AfterCompletion::Close
-        } else {
-            AfterCompletion::Retry { failed_attempts, ready: now + RETRY.after(failed_attempts) }
-        };
-        let dead_letter =
-            dead_lettered.then(|| dead_letter_and_alert(&slot, &reason, failed_attempts));
-        let lane = self.rules.lane_named(&slot.lane);
-        if let (true, Some(lane)) = (dead_lettered, lane) {
-            self.lanes.count_dead_letter(lane);
-        }
-        let progress = UpdateProgress {
-            failed_attempts,
-            last_error: Some(reason.clone()),
-            dead_lettered,
-            lane: Some(slot.lane.clone()),
-            redriven: 0,
-            retry_at: match after {
-                AfterCompletion::Retry { ready, .. } => Some(ready),
-                AfterCompletion::Close => None,
-            },
-        };
-        let ended = Some(UpdateEnd { succeeded: false, at: now });
-        let (progress, reason) = (Some(progress), Some(reason));
-        self.complete(Completion { slot, progress, ended, dead_letter, reason }, after, actions);
-    }
-
-    fn complete(
+    pub(super) fn complete(
         &mut self,
         completion: Completion,
         after: AfterCompletion,
@@ -213,7 +155,7 @@ impl Scheduler {
         match operation.state {
             OperationState::Completing(AfterCompletion::Retry { failed_attempts, ready }) => {
                 self.changed.insert(account.clone());
-                // Attempts are counted for each target: those towards the last one are void.
+                // Attempts are counted for each target: those for the last target no longer count.
                 let same = self.target.as_ref().is_none_or(|t| t.target == operation.slot.target);
                 let failed_attempts = if same { failed_attempts } else { 0 };
                 if let Some(entry) = self.backlog.get(account) {
@@ -232,7 +174,7 @@ impl Scheduler {
         }
     }
 
-    /// Nothing more is to be done about an account.
+    /// Nothing more is done about an account.
     pub(super) fn close(&mut self, account: &AccountId, now: Timestamp) {
         self.changed.insert(account.clone());
         self.backlog.remove(account, now);

@@ -1,21 +1,21 @@
-//! What the scheduler shows of itself: for metrics and whoever watches.
+//! The state of the scheduler, for metrics and status.
 
 use jiff::Timestamp;
 
 use super::{BlockedReason, Scheduler};
 use crate::lane::LaneId;
 
-/// The work as a whole, as this host sees it.
+/// The work as a whole, as this host knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SchedulerView {
     /// The lanes, in their order.
     pub lanes: Vec<LaneView>,
-    /// The lane whose turn it is and what it waits for, if that is not the lanes before it.
+    /// The lane whose turn it is and its reason to wait, other than the lanes before it.
     pub blocked: Option<(LaneId, BlockedReason)>,
     /// When the last completed sweep began.
     pub swept: Option<Timestamp>,
-    /// How much has been observed but the passing of time. A host that lives observes something
-    /// at least as often as it reads the ledger.
+    /// The number of observations other than ticks. It grows at least as often as a live host reads
+    /// the ledger.
     pub observed: u64,
 }
 
@@ -24,7 +24,7 @@ pub struct SchedulerView {
 pub struct LaneView {
     /// Accounts that wait for their update.
     pub waiting: usize,
-    /// Updates that run, or are being started.
+    /// Updates that are running or starting.
     pub in_flight: usize,
     /// Accounts that policies hold.
     pub held: usize,

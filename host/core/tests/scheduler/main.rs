@@ -1,4 +1,4 @@
-//! The scheduler's promises, in a world of random durations, failures and losses.
+//! The scheduler's guarantees, in a world of random durations, failures and losses.
 
 mod simulated_fleet;
 mod steps;
@@ -86,7 +86,7 @@ fn failures(
     assert!(outcome.updated.is_superset(&[1, 2].into()), "the others are updated all the same");
 }
 
-/// Whether the lane after it waits for it or goes on without.
+/// Whether the lane after it waits for it or passes.
 #[rstest]
 #[case::it_waits(false, [0, 1])]
 #[case::it_goes_on(true, [1, 0])]
@@ -106,7 +106,7 @@ fn a_held_account_is_updated_when_its_time_comes(#[case] pass: bool, #[case] ord
     assert!((50_000..50_300).contains(&begun), "the held account begins at {begun}");
 }
 
-/// Without events, completion is noticed by looking every 30 seconds; with them at once.
+/// Without events, completion is found by polling every 30 seconds; with events at once.
 #[rstest]
 #[case(true, 1.005)]
 #[case(false, 1.04)]
@@ -125,7 +125,7 @@ fn close_to_the_list_schedule(#[case] events: bool, #[case] ratio: f64) {
 
 const FAILS: &str = "a stack set instance failed";
 
-/// Canaries of which some fail for good, and then production.
+/// Canaries of which some are dead-lettered, and then production.
 fn rollout(failing: usize, gate: LaneConditions, threshold: Option<u32>) -> Outcome {
     let canary = |number: usize| Account {
         failures: if number < failing { vec![FAILS] } else { vec![] },
@@ -178,7 +178,7 @@ fn failures_in_a_row_pause_a_lane_and_those_after_it(
     assert_eq!(outcome.runs.len(), if paused.is_empty() { 5 } else { 2 });
 }
 
-/// Each success begins the count anew.
+/// Each success resets the count.
 #[test]
 fn failures_that_are_not_in_a_row_pause_nothing() {
     let canary = |number: usize| Account {
@@ -195,7 +195,7 @@ fn failures_that_are_not_in_a_row_pause_nothing() {
     assert!(outcome.paused.is_empty());
 }
 
-/// Ten accounts in two OUs, by turns: with one at a time in each, two run at once.
+/// Ten accounts in two OUs, alternating: with one update at a time in each OU, two run at once.
 #[rstest]
 #[case(Some(1), 2)]
 #[case(Some(2), 4)]
@@ -205,11 +205,11 @@ fn an_ou_has_a_limit_of_its_own(#[case] per_ou: Option<usize>, #[case] at_once: 
     let outcome = SimulatedFleet::run(Scenario { per_ou, ..calm(vec![5], 5, accounts) });
     assert_eq!((outcome.updated.len(), outcome.most_at_once), (10, at_once));
     let bound = 10usize.div_ceil(at_once) as i64 * 600;
-    // A message whose OU has no room is hidden for `wait`, 30 of the 600 seconds.
+    // A message whose OU is full is hidden for `wait`, 30 of the 600 seconds.
     assert!(outcome.ended_at * 10 < bound * 12, "{} s against {bound} s", outcome.ended_at);
 }
 
-/// Nothing is started before the plan is approved, which the world asserts; it is asked for
+/// Nothing is started before the plan is approved, which the world asserts. Approval is requested
 /// once.
 #[rstest]
 #[case::at_once(Some(0), 3, false)]
@@ -303,10 +303,9 @@ fn scenarios() -> impl Strategy<Value = Scenario> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
 
-    /// The world asserts the cap, the lane order and one update at a time for each account
-    /// at every step, and that nothing starts that is held back. At the end each account is
-    /// in exactly one terminal state, or waits for an operator; and each that was given up is
-    /// alerted once.
+    /// At every step, the world asserts the limit, the lane order, one update at a time for each
+    /// account, and that no blocked lane starts anything. At the end each account is in exactly one
+    /// terminal state, or waits for an operator. There is one alert for each dead-lettered account.
     #[test]
     fn promises_hold_whatever_happens(scenario in scenarios()) {
         let outcome: Outcome = SimulatedFleet::run(scenario.clone());

@@ -1,5 +1,5 @@
-//! A small world for the scheduler: a queue, a ledger and updates that take time, without
-//! AWS, tasks or clocks. Every promise of the scheduler is checked at every step.
+//! A small world for the scheduler: a queue, a ledger and updates that take time, without AWS,
+//! tasks or clocks. Every guarantee of the scheduler is checked at every step.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -16,62 +16,62 @@ use groundcrew_core::ports::{
     Slot, UpdateProgress,
 };
 use groundcrew_core::scheduler::{
-    BlockedReason, CandidateState, LaneRules, Observation, PollResult, Scheduler, SchedulerAction,
-    SchedulerRules, StartOutcome, StartWhen, Sweep, WhenHeld,
+    AccountUpdateState, BlockedReason, LaneRules, Observation, PollResult, Scheduler,
+    SchedulerAction, SchedulerRules, StartOutcome, StartWhen, Sweep, WhenHeld,
 };
-use groundcrew_core::suggestions::CommandSuggestions;
+use groundcrew_core::suggestions::CommandFormatter;
 use jiff::Timestamp;
 
-/// What an account of the world is like.
+/// An account of the world.
 #[derive(Clone, Debug)]
 pub struct Account {
-    /// Its lane; `None`: policy skips it.
+    /// Its lane; `None`: a policy skips it.
     pub lane: Option<usize>,
-    /// Held for so long from the beginning.
+    /// How long it is held, from the beginning.
     pub held: u64,
     /// How long an update takes.
     pub seconds: u64,
-    /// What each of its updates ends with, in order; success after the last.
+    /// The error of each of its updates, in order; success after the last.
     pub failures: Vec<&'static str>,
 }
 
-/// What holds a lane back.
+/// The conditions under which a lane starts.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct LaneConditions {
-    /// It asks the lanes before it for success.
+    /// It requires success of the lanes before it.
     pub succeeded: bool,
-    /// It goes on without accounts that are held in the lanes before it.
+    /// It passes accounts that are held in the lanes before it.
     pub pass: bool,
-    /// So many seconds after the lanes before it.
+    /// The soak in seconds.
     pub soak: u64,
     pub failure_threshold: Option<u32>,
 }
 
-/// How the world behaves.
+/// The behaviour of the world.
 #[derive(Clone, Debug)]
 pub struct Scenario {
     pub lanes: Vec<usize>,
-    /// What holds each lane back; nothing where there is none.
+    /// The conditions of each lane; the default if there is none.
     pub lane_conditions: Vec<LaneConditions>,
     pub cap: usize,
     pub max_attempts: u32,
     pub accounts: Vec<Account>,
-    /// Every so many messages, one is lost by the queue; 0: none.
+    /// The queue loses one of this many messages; 0: none.
     pub lose_every: usize,
-    /// Every so many starts, one is answered "nothing free"; 0: none.
+    /// One of this many starts ends without capacity; 0: none.
     pub refuse_every: usize,
-    /// Every so many sweeps, one fails; 0: none.
+    /// One of this many sweeps fails; 0: none.
     pub fail_sweep_every: usize,
-    /// Whether events tell that an update has ended.
+    /// Whether events report that an update has ended.
     pub events: bool,
     /// Most updates at once in one of the two OUs.
     pub per_ou: Option<usize>,
-    /// So many seconds after it was asked for, the plan is approved; `Some(None)`: never.
+    /// The plan is approved this many seconds after the request; `Some(None)`: never.
     pub approval: Option<Option<u64>>,
     pub seed: u64,
 }
 
-/// How it went.
+/// The result of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Outcome {
     /// Start and end of each update, with account and lane, in order of the starts.
@@ -104,19 +104,19 @@ struct Running {
 pub struct SimulatedFleet {
     scenario: Scenario,
     now: Timestamp,
-    /// What the scheduler will be told, and when.
+    /// The next observations of the scheduler, with their times.
     pending: BTreeMap<(Timestamp, u64), Observation>,
     serial: u64,
     queue: Vec<Message>,
     receiving: Option<(usize, Timestamp)>,
     running: BTreeMap<AccountId, Running>,
-    /// Accounts to be decided as done, at the settling.
+    /// Slots of the accounts. They are freed at completion.
     slots: BTreeMap<AccountId, Slot>,
     orders: Orders,
     progress: BTreeMap<AccountId, UpdateProgress>,
     lanes: BTreeMap<String, LaneRecord>,
     done: BTreeSet<usize>,
-    /// Accounts that a sweep has told to be outdated and free to start.
+    /// Outdated accounts of the last sweep that may start.
     known: BTreeSet<usize>,
     starts: usize,
     sends: usize,
@@ -176,12 +176,12 @@ pub fn rules(scenario: &Scenario) -> SchedulerRules {
         window: Duration::from_secs(24 * 3600),
         sweep_interval: Duration::from_secs(6 * 3600),
         min_sweep_interval: Duration::from_secs(60),
-        suggestions: CommandSuggestions::default(),
+        suggestions: CommandFormatter::default(),
     }
 }
 
 impl SimulatedFleet {
-    /// Runs a fleet to its end and answers how it went. Panics when a promise is broken.
+    /// Runs a fleet to its end and returns the result. Panics if a guarantee is broken.
     pub fn run(scenario: Scenario) -> Outcome {
         let mut scheduler = Scheduler::new(rules(&scenario), "host", BEGIN);
         let mut simulated_fleet = Self {
@@ -232,8 +232,8 @@ impl SimulatedFleet {
                 }
             };
             if let Observation::Swept(sweep) = &observation {
-                let outdated = |candidate_state: &CandidateState| {
-                    matches!(candidate_state, CandidateState::Outdated { .. })
+                let outdated = |candidate_state: &AccountUpdateState| {
+                    matches!(candidate_state, AccountUpdateState::Outdated { .. })
                 };
                 let open =
                     sweep.accounts.iter().filter(|(_, candidate_state)| outdated(candidate_state));
@@ -264,7 +264,7 @@ impl SimulatedFleet {
         self.pending.insert((at, self.serial), observation);
     }
 
-    /// When the open receive is answered: as soon as a message is visible, or at its end.
+    /// When the pending receive returns: as soon as a message is visible, or at its end.
     fn receive_at(&self) -> Option<Timestamp> {
         let (_, until) = self.receiving?;
         let visible = self.queue.iter().map(|message| message.visible).min();
@@ -297,16 +297,16 @@ impl SimulatedFleet {
             let progress = self.progress.get(&id(index)).cloned().unwrap_or_default();
             let until = BEGIN + Duration::from_secs(account.held);
             let candidate_state = match account.lane {
-                _ if self.done.contains(&index) => CandidateState::Current,
+                _ if self.done.contains(&index) => AccountUpdateState::Current,
                 _ if progress.dead_lettered => {
                     let lane = account.lane.expect("only accounts with a lane are given up");
-                    CandidateState::DeadLettered { lane: LaneId::from_index(lane) }
+                    AccountUpdateState::DeadLettered { lane: LaneId::from_index(lane) }
                 }
-                None => CandidateState::Skipped,
+                None => AccountUpdateState::Skipped,
                 Some(lane) if until > self.now => {
-                    CandidateState::Held { until, lane: Some(LaneId::from_index(lane)) }
+                    AccountUpdateState::Held { until, lane: Some(LaneId::from_index(lane)) }
                 }
-                Some(lane) => CandidateState::Outdated {
+                Some(lane) => AccountUpdateState::Outdated {
                     provisioned_product: ProvisionedProductId::new(format!("pp-{index}")),
                     lane: LaneId::from_index(lane),
                     failed_attempts: progress.failed_attempts,
@@ -354,7 +354,7 @@ impl SimulatedFleet {
                 self.orders.plans.insert(plan, PlanRecord { since: self.now, approved: None });
                 self.schedule(delay, Observation::Alerted);
             }
-            // What a sweep sees is as old as the sweep is long.
+            // The result of a sweep is as old as the sweep is long.
             SchedulerAction::Sweep => {
                 let seen = self.sweep();
                 let long = self.roll(120_000);
@@ -497,8 +497,8 @@ impl SimulatedFleet {
         self.schedule(delay, Observation::Polled { account, token: slot.token, poll_result });
     }
 
-    /// Whatever an earlier lane has must be over: updated, given up, skipped, or, where the lane
-    /// goes on without what is held, held until a sweep has told that it no longer is.
+    /// Every account of an earlier lane must be done: updated, dead-lettered, skipped, or, if the
+    /// lane passes held accounts, held until a sweep finds that it no longer is.
     fn check_earlier_lanes(&self, starting: usize, lane: usize) {
         let pass =
             self.scenario.lane_conditions.get(lane).is_some_and(|conditions| conditions.pass);
@@ -514,8 +514,8 @@ impl SimulatedFleet {
         }
     }
 
-    /// Whatever holds a lane back must be over. A start that was under way when a lane was
-    /// paused goes on: the scheduler learns of a failure once it is written down.
+    /// Every condition of the lane must be met. A start that was in progress when a lane was paused
+    /// continues: the scheduler knows of a failure only once it is written.
     fn check_lane_conditions(&self, starting: usize, lane: usize) {
         let record = |lane: usize| self.lanes.get(&format!("lane-{lane}"));
         for earlier in 0..=lane {
@@ -543,7 +543,7 @@ impl SimulatedFleet {
         }
     }
 
-    /// The promises that hold at every moment.
+    /// The guarantees that hold at every moment.
     fn check(&mut self) {
         let now = self.now;
         let live: Vec<&Running> =

@@ -1,4 +1,4 @@
-//! Single steps: what comes late, twice or from another host, in the very order that matters.
+//! Single steps: observations that come late, twice or from another host, in a specific order.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,14 +10,14 @@ use groundcrew_core::catalog::{
 };
 use groundcrew_core::lane::LaneId;
 use groundcrew_core::ports::{
-    BlockingLane, LaneRecord, LedgerOverview, Orders, Pause, QueuedUpdate, ReceivedMessage,
+    BlockingHolds, LaneRecord, LedgerOverview, Orders, Pause, QueuedUpdate, ReceivedMessage,
     STARTING_LEASE, Slot,
 };
 use groundcrew_core::scheduler::{
-    BlockedReason, CandidateState, LaneRules, Observation, PollResult, Scheduler, SchedulerAction,
-    SchedulerRules, StartOutcome, Sweep, WhenHeld,
+    AccountUpdateState, BlockedReason, LaneRules, Observation, PollResult, Scheduler,
+    SchedulerAction, SchedulerRules, StartOutcome, Sweep, WhenHeld,
 };
-use groundcrew_core::suggestions::CommandSuggestions;
+use groundcrew_core::suggestions::CommandFormatter;
 use jiff::Timestamp;
 use rstest::rstest;
 
@@ -40,14 +40,14 @@ fn rules() -> SchedulerRules {
         window: Duration::from_secs(24 * HOUR),
         sweep_interval: Duration::from_secs(6 * HOUR),
         min_sweep_interval: Duration::from_secs(60),
-        suggestions: CommandSuggestions::default(),
+        suggestions: CommandFormatter::default(),
     }
 }
 
-fn outdated(lane: usize, failed_attempts: u32) -> CandidateState {
+fn outdated(lane: usize, failed_attempts: u32) -> AccountUpdateState {
     let lane = LaneId::from_index(lane);
     let provisioned_product = ProvisionedProductId::new("pp");
-    CandidateState::Outdated {
+    AccountUpdateState::Outdated {
         provisioned_product,
         lane,
         failed_attempts,
@@ -56,11 +56,11 @@ fn outdated(lane: usize, failed_attempts: u32) -> CandidateState {
     }
 }
 
-fn held(until: u64, lane: Option<usize>) -> CandidateState {
-    CandidateState::Held { until: at(until), lane: lane.map(LaneId::from_index) }
+fn held(until: u64, lane: Option<usize>) -> AccountUpdateState {
+    AccountUpdateState::Held { until: at(until), lane: lane.map(LaneId::from_index) }
 }
 
-fn swept(began: u64, target: &str, accounts: &[(usize, CandidateState)]) -> Observation {
+fn swept(began: u64, target: &str, accounts: &[(usize, AccountUpdateState)]) -> Observation {
     let accounts =
         accounts.iter().map(|(number, candidate_state)| (id(*number), candidate_state.clone()));
     Observation::Swept(Sweep {
@@ -115,14 +115,14 @@ fn failed() -> PollResult {
     })
 }
 
-/// A scheduler, and what it has handed over.
+/// A scheduler, and the updates that it has queued.
 struct SchedulerFixture {
     scheduler: Scheduler,
     queued_updates: Vec<QueuedUpdate>,
 }
 
 impl SchedulerFixture {
-    /// One that has seen nothing.
+    /// A scheduler without observations.
     fn empty() -> Self {
         Self::of(rules())
     }
@@ -131,8 +131,8 @@ impl SchedulerFixture {
         Self { scheduler: Scheduler::new(rules, "host", at(0)), queued_updates: vec![] }
     }
 
-    /// One that has swept at second 0 and handed over what was outdated.
-    fn swept(accounts: &[(usize, CandidateState)]) -> Self {
+    /// A scheduler that has swept at second 0 and queued the outdated accounts.
+    fn swept(accounts: &[(usize, AccountUpdateState)]) -> Self {
         let mut fixture = Self::empty();
         fixture.observe(0, Observation::Tick);
         assert_eq!(fixture.observe(0, ledger(0, &[])), [SchedulerAction::Sweep]);
@@ -146,7 +146,8 @@ impl SchedulerFixture {
         fixture
     }
 
-    /// One whose first account runs since second 5, after so many failed attempts.
+    /// A scheduler whose first account has an update since second 5, after this many failed
+    /// attempts.
     fn running(failed_attempts: u32) -> Self {
         let mut fixture = Self::swept(&[(0, outdated(0, failed_attempts))]);
         assert!(matches!(fixture.receive(5, 0)[..], [SchedulerAction::Start(_)]));
@@ -164,7 +165,7 @@ impl SchedulerFixture {
         actions
     }
 
-    /// The last message about an account comes.
+    /// The last message about an account is received.
     fn receive(&mut self, second: u64, number: usize) -> Vec<SchedulerAction> {
         let queued_update = self
             .queued_updates
@@ -217,7 +218,7 @@ fn is_settle(action: &SchedulerAction) -> bool {
     matches!(action, SchedulerAction::Complete(_))
 }
 
-/// What is not the account's fault holds up every other start.
+/// A cause outside the account delays every other start.
 #[rstest]
 #[case::nothing_free(StartOutcome::NoCapacity, 30, 0)]
 #[case::contention(StartOutcome::Refused(error(ErrorClass::Contention).into()), 30, 0)]
@@ -245,7 +246,7 @@ fn a_refused_start_holds_up_others(
     assert_eq!(next, Some(5 + seconds));
 }
 
-/// An error that is the account's own costs it an attempt, although nothing has run.
+/// An error of the account itself counts as an attempt, although nothing has run.
 #[rstest]
 #[case::unknown(ErrorClass::Unknown, false)]
 #[case::permanent(ErrorClass::Permanent, true)]
@@ -275,7 +276,7 @@ fn a_start_that_the_account_is_to_blame_for_costs_an_attempt(
 #[case::the_queue_gives_nothing(Observation::ReceiveFailed { reason: "no".into() }, true)]
 fn the_same_trouble_is_told_every_six_hours(#[case] trouble: Observation, #[case] at_once: bool) {
     let mut fixture = SchedulerFixture::swept(&[]);
-    // One sweep that fails is no alert, a second in a row is.
+    // A single failed sweep leads to no alert, a second one in a row does.
     if !at_once {
         assert!(!fixture.observe(4, trouble.clone()).iter().any(is_alert));
     }
@@ -304,7 +305,7 @@ fn an_update_that_takes_long_is_told_once() {
     assert_eq!(alerts, [(5 + HOUR, subject)]);
 }
 
-/// Somebody else's operation is told once when it takes long, and again when another does.
+/// A long operation of somebody else leads to one alert, and the next one to another.
 #[test]
 fn an_account_that_is_busy_for_long_is_told_once_each_time() {
     let mut fixture = SchedulerFixture::swept(&[(0, outdated(0, 0))]);
@@ -321,7 +322,7 @@ fn an_account_that_is_busy_for_long_is_told_once_each_time() {
     }
 }
 
-/// After the first failure a minute, doubled with each, half an hour at most.
+/// A minute after the first failure, doubled with each, half an hour at most.
 #[rstest]
 #[case(0, 60)]
 #[case(1, 120)]
@@ -346,13 +347,13 @@ fn a_sweep_that_fails_is_tried_again_later_each_time() {
         assert_eq!(fixture.wait(now, |action| *action == SchedulerAction::Sweep), Some(now + wait));
         now += wait;
     }
-    // Once one is complete, the waits begin anew.
+    // After a complete sweep, the backoff starts again.
     fixture.observe(now, swept(now, "pa-2", &[]));
     fixture.observe(now, Observation::SweepFailed { reason: "throttled".into() });
     assert_eq!(fixture.wait(now, |action| *action == SchedulerAction::Sweep), Some(now + 15));
 }
 
-/// However many events come, there is a sweep a minute at most.
+/// However many events come, there is at most one sweep a minute.
 #[test]
 fn events_ask_for_a_sweep_a_minute() {
     let mut fixture = SchedulerFixture::swept(&[]);
@@ -366,7 +367,7 @@ fn events_ask_for_a_sweep_a_minute() {
     assert_eq!(sweeps, [60, 120, 180]);
 }
 
-/// Whatever the operator's clock says.
+/// Whatever the time of the operator's clock is.
 #[rstest]
 #[case::nobody_asks(None, None)]
 #[case::asked_for(Some(100), Some(100))]
@@ -379,12 +380,12 @@ fn a_sweep_is_made_when_an_operator_asks(#[case] asked: Option<u64>, #[case] mad
     let seen =
         fixture.observe(100, Observation::Ledger { read_at: at(99), overview: overview.clone() });
     assert_eq!(begins(seen).then_some(100), made);
-    // The same wish is no other.
+    // The same request leads to no other sweep.
     fixture.observe(101, swept(100, "pa-2", &[]));
     assert!(!begins(fixture.observe(200, Observation::Ledger { read_at: at(199), overview })));
 }
 
-/// A reading that began before a slot was freed may still show it.
+/// A read that began before a slot was freed may still show it.
 #[rstest]
 #[case::before(49, false)]
 #[case::after(51, true)]
@@ -396,8 +397,8 @@ fn a_slot_that_was_freed_does_not_come_back(#[case] read_at: u64, #[case] looks:
     assert_eq!(actions.iter().any(is_look), looks);
 }
 
-/// A reading that began before a slot was taken does not show it; one that began after and does
-/// not show it tells that another host has seen its end.
+/// A read that began before a slot was taken does not show it. A read that began afterwards and
+/// does not show it means that another host has completed the update.
 #[rstest]
 #[case::before(4, Some(35))]
 #[case::after(6, None)]
@@ -408,7 +409,7 @@ fn an_update_whose_slot_is_gone_is_over(#[case] read_at: u64, #[case] looked_at:
     assert_eq!(fixture.scheduler.view().lanes[0].in_flight, usize::from(looked_at.is_some()));
 }
 
-/// A start takes a while, and its slot is written some time after it was begun.
+/// A start takes a while, and its slot is written some time after its beginning.
 #[test]
 fn a_reading_during_a_start_ends_no_update() {
     let mut fixture = SchedulerFixture::swept(&[(0, outdated(0, 0))]);
@@ -418,7 +419,7 @@ fn a_reading_during_a_start_ends_no_update() {
     assert_eq!(fixture.wait(25, is_look), Some(50));
 }
 
-/// Another host has settled the update that was looked at, and the account runs once more.
+/// Another host has completed the update that was polled, and the account has another update.
 #[test]
 fn a_late_look_says_nothing_of_the_next_update() {
     let mut fixture = SchedulerFixture::running(0);
@@ -432,7 +433,7 @@ fn a_late_look_says_nothing_of_the_next_update() {
     assert_eq!(fixture.looked(121, failed()), []);
 }
 
-/// What another host is about to start is left to it until it must have died.
+/// An account that another host is about to start is left to that host, until it must have died.
 #[rstest]
 #[case::about_to_be_started_there("other", None, 100 + STARTING_LEASE.as_secs())]
 #[case::started_there("other", Some("rec-1"), 110)]
@@ -452,7 +453,7 @@ fn a_slot_of_another_host_is_tracked(
     assert_eq!(next, Some(looked_at));
 }
 
-/// As soon as the other host has noted the record, there is something to look at.
+/// Once the other host has written the record, the update can be polled.
 #[test]
 fn a_record_that_another_host_has_noted_is_looked_at() {
     let mut fixture = SchedulerFixture::swept(&[]);
@@ -466,8 +467,8 @@ fn a_record_that_another_host_has_noted_is_looked_at() {
     );
 }
 
-/// What is done within a day, at twenty minutes each until one has been seen; filled up when half of
-/// it is gone.
+/// The work of a day, at twenty minutes an update until one has ended. The queue is refilled when
+/// half of it is gone.
 #[test]
 fn the_queue_holds_a_window() {
     let accounts: Vec<_> = (0..200).map(|number| (number, outdated(0, 0))).collect();
@@ -480,7 +481,7 @@ fn the_queue_holds_a_window() {
     assert_eq!(fixture.queued_updates.len(), 24 * 3);
     fixture.receive(5, 35);
     assert_eq!(fixture.queued_updates.len(), 24 * 3 + 36);
-    // One takes an hour: seven parts of twenty minutes, and one of sixty, are 25 minutes each.
+    // One takes an hour: the average of seven times twenty minutes and once sixty is 25 minutes.
     fixture.start(5, 35, StartOutcome::Started(slot(35, 1, 5)));
     let (token, poll_result) = ("token".to_owned(), PollResult::Succeeded);
     let ended = Observation::Polled { account: id(35), token, poll_result };
@@ -503,7 +504,7 @@ fn the_queue_holds_a_window() {
     panic!("it is not filled up");
 }
 
-/// Where OUs have a limit, one that has many accounts does not fill the queue.
+/// If OUs have a limit, an OU with many accounts does not fill the queue.
 #[rstest]
 #[case::with_a_limit(Some(1), [0, 4, 1, 5, 2, 3])]
 #[case::without(None, [0, 1, 2, 3, 4, 5])]
@@ -516,7 +517,7 @@ fn ous_have_their_turns(#[case] per_ou_limit: Option<usize>, #[case] expected: [
             let ou = Some(if number < 4 { "ou-a" } else { "ou-b" }.to_owned());
             (
                 number,
-                CandidateState::Outdated {
+                AccountUpdateState::Outdated {
                     provisioned_product,
                     lane: LaneId::FIRST,
                     failed_attempts: 0,
@@ -532,8 +533,8 @@ fn ous_have_their_turns(#[case] per_ou_limit: Option<usize>, #[case] expected: [
     assert_eq!(sent, expected.map(id));
 }
 
-/// Somebody else's update is no failure of the account: no attempt is spent, and the next try comes
-/// after `wait`.
+/// Somebody else's update is no failure of the account: it does not count as an attempt, and the
+/// next attempt comes after `wait`.
 #[test]
 fn an_update_that_was_superseded_costs_no_attempt() {
     let mut fixture = SchedulerFixture::running(2);
@@ -550,7 +551,7 @@ fn an_update_that_was_superseded_costs_no_attempt() {
     assert_eq!(fixture.queued_updates.last().unwrap().attempt, 3);
 }
 
-/// Another host was about to write down an end, and may have died.
+/// Another host was about to write a completion, and may have died.
 #[test]
 fn an_end_that_was_left_to_another_host_is_written_down_after_all() {
     let mut fixture = SchedulerFixture::running(0);
@@ -571,11 +572,11 @@ fn an_event_that_comes_during_a_look_has_it_looked_at_again() {
     assert_eq!(fixture.looked(38, PollResult::Running), []);
 }
 
-/// SQS swallows a message with the id of one of the last five minutes, deleted or not.
+/// SQS drops a message with the deduplication id of one of the last five minutes, deleted or not.
 #[test]
 fn no_two_messages_of_an_account_have_the_same_serial() {
     let mut fixture = SchedulerFixture::swept(&[(0, outdated(0, 0))]);
-    // Decided anew twice within a second, and by the next run of the host.
+    // Two new decisions within a second, and one in the next run of the host.
     for failed_attempts in [1, 2] {
         fixture.observe(2, swept(2, "pa-2", &[(0, outdated(0, failed_attempts))]));
     }
@@ -588,7 +589,8 @@ fn no_two_messages_of_an_account_have_the_same_serial() {
     assert!(serials.is_sorted_by(|before, after| before < after), "{serials:?}");
 }
 
-/// A message that came when its lane could not start is deleted; later the account is sent again.
+/// A message that came while its lane could not start is deleted; later the account is queued
+/// again.
 #[test]
 fn a_message_that_came_while_its_lane_was_paused_is_sent_again() {
     let mut fixture = SchedulerFixture::swept(&[(0, outdated(0, 0))]);
@@ -605,7 +607,7 @@ fn a_message_that_came_while_its_lane_was_paused_is_sent_again() {
     assert!(resumed.iter().any(is_enqueue), "{resumed:?}");
 }
 
-/// What is under way towards the last version is void with the next one.
+/// Updates and messages for the last version are void with the next version.
 #[test]
 fn another_version_takes_the_place_of_the_last() {
     let mut fixture = SchedulerFixture::swept(&[(0, outdated(0, 0))]);
@@ -636,13 +638,15 @@ fn failed_attempts_count_for_their_version(#[case] target: &str, #[case] attempt
     assert_eq!((queued_update.target.as_str(), queued_update.attempt), (target, attempt));
 }
 
-/// What a sweep saw of an account whose update failed while it ran is stale, even that it was
-/// not there.
+/// If an update of an account failed while a sweep ran, the result of the sweep for the account is
+/// stale, even if it did not find the account.
 #[rstest]
 #[case::not_there(&[])]
-#[case::current(&[(0, CandidateState::Current)])]
+#[case::current(&[(0, AccountUpdateState::Current)])]
 #[case::in_another_lane(&[(0, outdated(1, 0))])]
-fn a_sweep_takes_nothing_back_that_happened_meanwhile(#[case] seen: &[(usize, CandidateState)]) {
+fn a_sweep_takes_nothing_back_that_happened_meanwhile(
+    #[case] seen: &[(usize, AccountUpdateState)],
+) {
     let mut fixture = SchedulerFixture::running(0);
     let begins = fixture.observe(100, Observation::SweepRequested);
     assert!(begins.contains(&SchedulerAction::Sweep));
@@ -654,8 +658,8 @@ fn a_sweep_takes_nothing_back_that_happened_meanwhile(#[case] seen: &[(usize, Ca
     assert_eq!((queued_update.lane.as_str(), queued_update.attempt), ("first", 2));
 }
 
-/// A sweep that began before a lane was done has not seen all of its end: only the next one may let
-/// the lane after it begin, and that one may find something more.
+/// A sweep that began before a lane was done has not seen all of its end. Only the next sweep may
+/// let the lane after it start, and that sweep may find something more.
 #[test]
 fn a_sweep_confirms_nothing_that_ended_while_it_ran() {
     let mut fixture = SchedulerFixture::running(0);
@@ -673,7 +677,7 @@ fn a_sweep_confirms_nothing_that_ended_while_it_ran() {
     assert_eq!(sent, [id(0)]);
 }
 
-/// Of several holds the first to end is woken for, however they come.
+/// Of several holds, the scheduler wakes for the first that ends, in whatever order they come.
 #[rstest]
 #[case([500, 900])]
 #[case([900, 500])]
@@ -685,7 +689,7 @@ fn whoever_is_held_is_looked_at_when_the_hold_ends(#[case] until: [u64; 2]) {
     assert_eq!(fixture.wait(3, |action| *action == SchedulerAction::Sweep), Some(500));
 }
 
-/// An account that is held in the first lane keeps the second back, unless that goes on without.
+/// A held account of the first lane keeps the second back, unless the second passes held accounts.
 #[rstest]
 #[case::it_waits(WhenHeld::Wait, Some(0), true)]
 #[case::it_goes_on(WhenHeld::Pass, Some(0), false)]
@@ -713,8 +717,8 @@ fn held_accounts_keep_later_lanes_back(
     assert!(!fixture.scheduler.is_quiescent(at(500)));
 }
 
-/// A hold that ends lets nothing go by itself: a sweep has to say that the account isn't held
-/// again, and it is updated before the lanes after it.
+/// The end of a hold starts nothing by itself. A sweep has to find that the account isn't held
+/// again, and the account is updated before the lanes after it.
 #[test]
 fn a_hold_that_ends_is_confirmed_by_a_sweep() {
     let second = (1, outdated(1, 0));
@@ -725,7 +729,7 @@ fn a_hold_that_ends_is_confirmed_by_a_sweep() {
         !actions.iter().any(|action| matches!(action, SchedulerAction::EnqueueUpdates(_))),
         "{actions:?}"
     );
-    // Held again, and later no longer.
+    // Held again, and later not held.
     fixture.observe(502, swept(500, "pa-2", &[(0, held(900, Some(0))), second.clone()]));
     assert_eq!(fixture.queued_updates.len(), 0);
     assert_eq!(fixture.wait(503, |action| *action == SchedulerAction::Sweep), Some(900));
@@ -736,7 +740,7 @@ fn a_hold_that_ends_is_confirmed_by_a_sweep() {
 }
 
 /// A policy that holds an account when it is about to start keeps the lanes after it back as well,
-/// also when a sweep that began before still has it to update.
+/// even if a sweep that began before still has it as outdated.
 #[test]
 fn an_account_that_is_held_at_its_start_keeps_later_lanes_back() {
     let second = (1, outdated(1, 0));
@@ -746,7 +750,7 @@ fn an_account_that_is_held_at_its_start_keeps_later_lanes_back() {
     assert!(fixture.observe(61, Observation::SweepRequested).contains(&SchedulerAction::Sweep));
     fixture.start(70, 0, StartOutcome::DecisionChanged(held(500, Some(0))));
     let actions = fixture.observe(80, swept(61, "pa-2", &[(0, outdated(0, 0)), second.clone()]));
-    // The next sweep has to confirm it, and may not see the hold.
+    // The next sweep has to confirm it, but its result may not include the hold.
     assert!(actions.contains(&SchedulerAction::Sweep), "{actions:?}");
     assert_eq!(fixture.queued_updates.len(), 1);
     fixture.observe(90, swept(80, "pa-2", &[(0, held(500, Some(0))), second]));
@@ -757,7 +761,7 @@ fn an_account_that_is_held_at_its_start_keeps_later_lanes_back() {
     ));
 }
 
-/// Once a day has passed, and once only for as long as it lasts.
+/// Once a day has passed, and only once for as long as it lasts.
 #[test]
 fn what_holds_keep_back_for_a_day_is_told_once() {
     let told = |actions: &[SchedulerAction]| {
@@ -769,7 +773,7 @@ fn what_holds_keep_back_for_a_day_is_told_once() {
     let sweep = |began: u64, since: u64| {
         let accounts = [(0, held(90 * HOUR, Some(0))), (1, outdated(1, 0))];
         let Observation::Swept(sweep) = swept(began, "pa-2", &accounts) else { unreachable!() };
-        let held_back = vec![BlockingLane {
+        let held_back = vec![BlockingHolds {
             lane: "first".into(),
             since: at(since),
             until: at(90 * HOUR),
@@ -784,15 +788,16 @@ fn what_holds_keep_back_for_a_day_is_told_once() {
     assert_eq!(told(&fixture.observe(24 * HOUR - 1, sweep(23 * HOUR, 0))), 0);
     let actions = fixture.observe(24 * HOUR, Observation::Tick);
     assert_eq!(told(&actions), 1, "{actions:?}");
-    // It isn't settled before that is told.
+    // It isn't quiescent before that alert is published.
     assert!(!fixture.scheduler.is_quiescent(at(80 * HOUR)));
     fixture.observe(24 * HOUR + 1, Observation::Alerted);
     assert_eq!(told(&fixture.observe(30 * HOUR, sweep(29 * HOUR, 0))), 0);
-    // It stopped, and began anew.
+    // It ended, and began again.
     assert_eq!(told(&fixture.observe(60 * HOUR, sweep(59 * HOUR, 36 * HOUR))), 1);
 }
 
-/// A host that paused a lane may have died before it told so; what people do themselves they know.
+/// A host that paused a lane may have died before it published the alert. Operators know of their
+/// own pauses.
 #[rstest]
 #[case::by_a_host(true)]
 #[case::by_hand(false)]
@@ -806,12 +811,12 @@ fn a_pause_that_was_there_before_is_told(#[case] automatic: bool) {
     };
     let observation = || Observation::Ledger { read_at: at(1), overview: overview.clone() };
     assert_eq!(told(fixture.observe(1, observation())), automatic);
-    // Once.
+    // Only one alert.
     assert!(!told(fixture.observe(40, observation())));
 }
 
 /// The last account of all fails, and a sweep confirms that nothing is left, before its pause is
-/// written down: whoever runs only until all is done still has to tell of it.
+/// written: a host that runs only until all is done still has to publish the alert.
 #[test]
 fn a_pause_is_told_before_all_is_done() {
     let first = LaneRules { failure_threshold: Some(1), ..LaneRules::new("first", 1) };
@@ -832,7 +837,7 @@ fn a_pause_is_told_before_all_is_done() {
     let pause = pause.clone();
     fixture.observe(
         37,
-        swept(36, "pa-2", &[(0, CandidateState::DeadLettered { lane: LaneId::FIRST })]),
+        swept(36, "pa-2", &[(0, AccountUpdateState::DeadLettered { lane: LaneId::FIRST })]),
     );
     assert!(!fixture.scheduler.is_quiescent(at(HOUR)), "the pause is being written down");
     record.paused = Some(pause);
@@ -843,8 +848,8 @@ fn a_pause_is_told_before_all_is_done() {
     assert!(fixture.scheduler.is_quiescent(at(HOUR)));
 }
 
-/// A queue that was purged, or made anew, counts no message: what should be in it is sent again at
-/// once, where messages that only don't come are waited for longer.
+/// A queue that was purged or recreated counts no message. Messages that should be in it are sent
+/// again at once; if they only don't come, the scheduler waits longer.
 #[rstest]
 #[case::counted_as_empty(Observation::QueueEmpty, 41)]
 #[case::nothing_came(Observation::Received(vec![]), 601)]
@@ -866,11 +871,11 @@ fn what_should_be_in_the_queue_is_sent_again(#[case] nothing: Observation, #[cas
     assert!((after..after + 4).contains(&sent), "{sent}");
 }
 
-/// Nobody waits for the hints of a host that was stopped: they are taken out once all is done.
+/// No account waits for the messages of a host that was stopped: they are removed once all is done.
 #[test]
 fn stale_hints_leave_the_queue() {
-    let mut fixture = SchedulerFixture::swept(&[(0, CandidateState::Current)]);
-    // It was asked for them with the sweep.
+    let mut fixture = SchedulerFixture::swept(&[(0, AccountUpdateState::Current)]);
+    // The action to receive came with the result of the sweep.
     let asked = 3;
     let stale = ReceivedMessage {
         receipt_handle: "stale".into(),
@@ -897,15 +902,15 @@ fn stale_hints_leave_the_queue() {
     );
 }
 
-/// The wait after a failure holds for the host that starts anew as well, and never longer than a
-/// host ever waits.
+/// The wait after a failure also applies after a restart of the host, and is never longer than the
+/// longest wait.
 #[rstest]
 #[case::soon(100, 100)]
 #[case::over(1, 1)]
 #[case::by_a_clock_that_was_wrong(100 * HOUR, 1801)]
 fn the_wait_after_a_failure_outlives_a_restart(#[case] retry_at: u64, #[case] expected: u64) {
     let provisioned_product = ProvisionedProductId::new("pp");
-    let candidate_state = CandidateState::Outdated {
+    let candidate_state = AccountUpdateState::Outdated {
         provisioned_product,
         lane: LaneId::FIRST,
         failed_attempts: 1,

@@ -1,4 +1,4 @@
-//! The events queue: what comes out of it wakes the updates, and notifiers are told of it.
+//! The events queue: its events trigger updates, and notifiers are notified of them.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use crate::retry::task_result;
 use crate::stop::StopSignal;
 use crate::{EngineEvent, Observer};
 
-/// Most events that are handled at once.
+/// The most events that are handled at once.
 const MAX_CONCURRENT_EVENTS: usize = 100;
 
 /// What handling an event takes.
@@ -30,8 +30,7 @@ pub(super) struct EventHandler {
     pub(super) stop: StopSignal,
 }
 
-/// Events that came out of their queue, each with the right to be handled now; `None` when the queue
-/// could not be read.
+/// Messages from the events queue, each with its permit; `None` when the queue could not be read.
 type Batch = Option<Vec<(EventMessage, OwnedSemaphorePermit)>>;
 
 /// A message of the events queue, and the events in it.
@@ -47,19 +46,19 @@ impl EventMessage {
     }
 }
 
-/// The events of a host on their way.
+/// The events of a host that are under way.
 pub(super) struct EventLoop {
     events: Arc<EventHandler>,
-    /// The right to handle an event now.
+    /// The permits for handling events.
     permits: Arc<Semaphore>,
     receives: JoinSet<Option<Batch>>,
     handled: JoinSet<()>,
-    /// Whether no event may wait in the queue that somebody has to be told of.
+    /// Whether the queue holds no event that may need a notification, as of the last receive.
     is_drained: bool,
 }
 
 impl EventLoop {
-    /// Listens from now on.
+    /// Receives from the queue from now on.
     pub(super) fn new(events: EventHandler) -> Self {
         let is_drained = events.notifications.is_none();
         let mut this = Self {
@@ -73,13 +72,13 @@ impl EventLoop {
         this
     }
 
-    /// Whether nobody waits to be told: the queue holds no event as far as is known, and none is
-    /// being handled.
+    /// Whether no event is pending: the queue held none at the last receive, and none is being
+    /// handled.
     pub(super) fn is_idle(&self) -> bool {
         self.is_drained && self.handled.is_empty()
     }
 
-    /// Waits for events, once, as soon as there is room for as many as come at once.
+    /// Receives once, as soon as there are permits for a full batch.
     fn receive_next(&mut self) {
         if self.events.stop.is_set() {
             return;
@@ -98,7 +97,7 @@ impl EventLoop {
         });
     }
 
-    /// What has come of the queue, or of an event: what that means to the updates. `None` when
+    /// The observations for the updates from the next receive or event that ends; `None` when
     /// nothing is under way.
     pub(super) async fn next(&mut self) -> Option<Vec<Observation>> {
         tokio::select! {
@@ -115,12 +114,12 @@ impl EventLoop {
     }
 
     fn handle_received(&mut self, received: Option<Batch>) -> Vec<Observation> {
-        // Nothing more comes once the host is to stop.
+        // Once the host stops, nothing more is received.
         let Some(batch) = received else { return Vec::new() };
         let notifies = self.events.notifications.is_some();
         self.is_drained = !notifies || batch.as_ref().is_some_and(Vec::is_empty);
         let batch = batch.unwrap_or_default();
-        // What it means to the updates doesn't wait for anybody to be told.
+        // The updates observe the events without waiting for the notifications.
         let understood = batch.iter().flat_map(|(message, _)| &message.events);
         let observations =
             understood.flatten().filter_map(|event| observation_for(event)).collect();
@@ -135,12 +134,12 @@ impl EventLoop {
         observations
     }
 
-    /// Lets what is being handled end.
+    /// Waits for the events that are being handled.
     pub(super) async fn finish(&mut self) {
         while self.next().await.is_some() {}
     }
 
-    /// Cuts off whatever is under way, as a crash would.
+    /// Cancels everything under way, as a crash would.
     pub(super) async fn abort(&mut self) {
         self.receives.shutdown().await;
         self.handled.shutdown().await;
@@ -148,9 +147,9 @@ impl EventLoop {
 }
 
 impl EventHandler {
-    /// Sees to a message of the events queue: an event, or what carries events. It is deleted once
-    /// each is understood and whoever has to be told of an account was told; to the updates
-    /// it is only a wake-up, and lost ones are made good by sweeps.
+    /// Handles a message of the events queue: an event, or an envelope of events. It is deleted
+    /// once every event in it is parsed and its notifications are delivered or queued. For the
+    /// updates an event is only a trigger, and sweeps compensate for lost ones.
     async fn handle(&self, EventMessage { received, events }: &EventMessage) {
         let (mut retry, mut wrong) = (false, Vec::new());
         for event in events {
@@ -164,7 +163,7 @@ impl EventHandler {
                 EventDisposition::Malformed(reason) => wrong.push(reason),
             }
         }
-        // Left in the queue it comes again, and what was done is found done.
+        // If it stays in the queue, it comes again, and the parts that are done are not repeated.
         if retry {
             return;
         }
@@ -177,7 +176,7 @@ impl EventHandler {
         }
     }
 
-    /// Tells people of what is no event.
+    /// Publishes an alert about a text that is no event.
     async fn reject(&self, wrong: &InvalidEvent) -> EventDisposition {
         let reason = wrong.to_string();
         let alert = Alert {
@@ -187,14 +186,14 @@ impl EventHandler {
                 excerpt(&wrong.text)
             ),
         };
-        // What fails here is done when the event comes again: nothing else waits.
+        // A failure here is retried when the event comes again: nothing else waits for it.
         match self.alerter.try_publish(&alert).await {
             true => EventDisposition::Malformed(reason),
             false => EventDisposition::Retry,
         }
     }
 
-    /// Tells notifiers of an event.
+    /// Delivers the notifications of an event.
     async fn deliver(&self, event: &Arc<Event>) -> EventDisposition {
         let Some(notifications) = &self.notifications else { return EventDisposition::Done };
         let handled = notifications.handle(event, None).await;
@@ -211,21 +210,21 @@ impl EventHandler {
     }
 }
 
-/// What became of one event of a message.
+/// The result of one event of a message.
 enum EventDisposition {
     Done,
     /// It has to come again.
     Retry,
-    /// It is wrong, for this reason, and somebody knows.
+    /// It is malformed, for this reason, and the alert is published.
     Malformed(String),
 }
 
-/// What each event in a text means to the updates.
+/// The observations for the updates from the events in a text.
 pub(super) fn observations_in(text: &str) -> Vec<Observation> {
     envelope::events(text).iter().flatten().filter_map(observation_for).collect()
 }
 
-/// What an event means to the updates.
+/// The observation for the updates from an event.
 fn observation_for(event: &Event) -> Option<Observation> {
     match event.update_trigger() {
         UpdateTrigger::Sweep => Some(Observation::SweepRequested),

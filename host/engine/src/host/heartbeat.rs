@@ -1,4 +1,4 @@
-//! Showing in the ledger that this host runs.
+//! The heartbeats of this host in the ledger.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,10 +11,11 @@ use crate::retry::task_result;
 use crate::stop::StopSignal;
 use crate::{EngineEvent, Observer};
 
-/// What removing the heartbeat may take when the host is stopped. Otherwise it is stale soon.
+/// How long removing the heartbeat may take when the host is stopped. A heartbeat that is not
+/// removed is stale soon.
 const REMOVE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Where and as whom a host shows that it runs.
+/// Where a host writes its heartbeats, and what is in them.
 pub(super) struct HeartbeatConfig {
     pub(super) ledger: Arc<dyn Ledger>,
     pub(super) clock: Arc<dyn Clock>,
@@ -27,12 +28,11 @@ pub(super) struct HeartbeatConfig {
     pub(super) since: Timestamp,
 }
 
-/// The heartbeats of one host. They are begun by its loop, so that a loop that does not come round
-/// shows.
+/// The heartbeats of one host. The host's loop starts each write, so that a loop that hangs shows.
 pub(super) struct HeartbeatWriter {
     config: Arc<HeartbeatConfig>,
     last: Option<Timestamp>,
-    /// How often the time had been set by then.
+    /// The number of times that the clock had been set by then.
     adjustments: u64,
     writes: JoinSet<()>,
 }
@@ -46,19 +46,19 @@ impl HeartbeatWriter {
     /// When the next heartbeat is due; `None` when this host writes none.
     pub(super) fn next_due(&self) -> Option<Timestamp> {
         self.config.version.as_ref()?;
-        // By a time that counts no more it can't be told when the last was.
+        // After the clock was set, the time of the last heartbeat means nothing.
         let last = self.last.filter(|_| self.config.clock.adjustments() == self.adjustments);
         Some(last.map_or_else(|| self.config.clock.now(), |last| last + ports::Heartbeat::INTERVAL))
     }
 
-    /// Writes a heartbeat if one is due, beside everything else.
+    /// Starts writing a heartbeat if one is due, in a task of its own.
     pub(super) fn write_if_due(&mut self) {
         if self.next_due().is_some_and(|due| due <= self.config.clock.now()) {
             self.write();
         }
     }
 
-    /// Writes a heartbeat beside everything else.
+    /// Starts writing a heartbeat, in a task of its own.
     pub(super) fn write(&mut self) {
         let Some(version) = self.config.version.clone() else { return };
         let at = self.config.clock.now();
@@ -86,27 +86,27 @@ impl HeartbeatWriter {
         });
     }
 
-    /// Whether none is being written.
+    /// Whether no heartbeat is being written.
     pub(super) fn is_idle(&self) -> bool {
         self.writes.is_empty()
     }
 
-    /// Ends when one was written; `None` when none is being written.
+    /// Ends when a write has ended; `None` when none is under way.
     pub(super) async fn next_written(&mut self) -> Option<()> {
         self.writes.join_next().await.map(|done| task_result(done).unwrap_or_default())
     }
 
-    /// Waits for those that are being written.
+    /// Waits for the writes under way.
     pub(super) async fn finish(&mut self) {
         while self.next_written().await.is_some() {}
     }
 
-    /// Cuts off what is being written.
+    /// Cancels the writes under way.
     pub(super) async fn abort(&mut self) {
         self.writes.shutdown().await;
     }
 
-    /// Removes the heartbeat, since the host stops in good order. Nothing else is under way any more.
+    /// Removes the heartbeat, since the host stops regularly. Nothing else is under way any more.
     pub(super) async fn remove_heartbeat(&self) {
         let HeartbeatConfig { ledger, clock, host, version, .. } = &*self.config;
         if version.is_none() {

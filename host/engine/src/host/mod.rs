@@ -24,34 +24,34 @@ use notification_sink::NotificationSink;
 
 pub use tick::Ticker;
 
-/// Between two rounds of the loop when nothing at all is awaited.
+/// The longest wait between two rounds of the loop.
 const MAX_IDLE_WAIT: Duration = Duration::from_secs(60);
-/// What calls under way get to end when the host is stopped: services are killed after 10
-/// seconds by Docker, and after 30 by ECS and Kubernetes. With the heartbeat that is removed then,
-/// and that may take a second, a host ends within 8.
+/// How long calls under way may take to end when the host is stopped: services are killed after 10
+/// seconds by Docker, and after 30 by ECS and Kubernetes. After that the heartbeat is removed,
+/// which may take a second, so that a host ends within 8 seconds.
 pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(7);
 
-/// The world as a host reaches it.
+/// The ports of a host.
 #[derive(Clone)]
 pub struct HostPorts {
     /// For its updates.
     pub updates: UpdatePorts,
     /// The queue of events.
     pub events: Arc<dyn EventQueue>,
-    /// Who tells of events, where notifiers are configured.
+    /// The notifications, if notifiers are configured.
     pub notifications: Option<Arc<Notifications>>,
 }
 
 /// When the loop ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Until {
-    /// When nothing is left to do before this moment: every account is up to date,
-    /// skipped, given up, held for longer or in a lane that waits for an operator, and a
-    /// sweep has confirmed it. Or at this moment, with whatever is left.
+    /// When nothing is left to do before this moment: every account is up to date, skipped,
+    /// dead-lettered, held for longer or in a lane that waits for an operator, and a sweep has
+    /// confirmed it. Or at this moment, with whatever is left.
     QuiescentOr(Timestamp),
 }
 
-/// A lane that was left waiting for an operator.
+/// A lane that waits for an operator when the host ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BlockedLane {
     /// The lane.
@@ -106,24 +106,23 @@ impl Host {
         Self { ports, settings, alerter, updates: Arc::new(updates), kind, stop, since }
     }
 
-    /// What a sweep would find now, with every account's standing; `None` while the landing zone
-    /// is being changed. Policies are asked; nothing is written down.
+    /// The result of a sweep now, with the state of every account; `None` while the landing zone is
+    /// being changed. It evaluates the policies and writes nothing.
     ///
     /// # Errors
-    /// Why it could not be completed.
+    /// When the sweep could not be completed.
     pub async fn dry_run_sweep(&self) -> Result<Option<Sweep>, SweepError> {
         self.updates.dry_run_sweep().await
     }
 
-    /// Runs until there is nothing left to do. What is under way when it ends is in
-    /// the ledger, and is resumed by the next run. Answers the lane whose turn it was, if that
-    /// was held back.
+    /// Runs until there is nothing left to do. What is under way when it ends is in the ledger, and
+    /// is resumed by the next run. Returns the lane whose turn it was, if it was blocked.
     pub async fn run(&self, until: Until) -> Option<BlockedLane> {
         self.drive(Some(until), std::future::pending()).await
     }
 
-    /// Runs until `stop` is ready. Then nothing more is received or begun; the calls
-    /// under way are given [`SHUTDOWN_GRACE`] to end, and what is left is in the ledger and the queues,
+    /// Runs until `stop` is ready. Then it receives and begins nothing more. The calls under way
+    /// are given [`SHUTDOWN_GRACE`] to end, and the remaining work is in the ledger and the queues,
     /// for the next run or another host.
     pub async fn serve(&self, stop: impl Future<Output = ()>) {
         self.drive(None, stop).await;
@@ -154,10 +153,10 @@ impl Host {
             let wake = wake.into_iter().flatten().min();
             let wait = wake
                 .map_or(MAX_IDLE_WAIT, |wake| Duration::try_from(wake - now).unwrap_or_default());
-            // A service shows that it lives, however far off the next thing is.
+            // A service emits its status regularly, even if the next action is far off.
             let wait = if until.is_none() { wait.min(MAX_IDLE_WAIT) } else { wait };
             tokio::select! {
-                // What has come in is taken in before time passes.
+                // Results are observed before the time passes.
                 biased;
                 () = &mut stop => break,
                 () = running.step() => {}
@@ -166,7 +165,7 @@ impl Host {
         }
         if until.is_none() {
             self.stop.set(true);
-            // Whatever takes longer is cut off, as it would be by a crash.
+            // Calls that take longer are cancelled, as a crash would cancel them.
             let _ = tokio::time::timeout(SHUTDOWN_GRACE, running.finish()).await;
         }
         running.abort().await;
@@ -174,7 +173,7 @@ impl Host {
         running.blocked_lane()
     }
 
-    /// Shows how the updates stand.
+    /// Emits the state of the updates.
     fn report_status(&self, updates: &UpdateLoop) {
         let UpdatePorts { clock, observer, .. } = &self.ports.updates;
         observer.observe(clock.now(), EngineEvent::Status(&updates.view()));
@@ -221,7 +220,7 @@ impl Host {
     }
 }
 
-/// A service on its way.
+/// A service that runs.
 struct RunningHost {
     updates: UpdateLoop,
     events: EventLoop,
@@ -239,7 +238,7 @@ impl RunningHost {
         }
     }
 
-    /// Takes in one thing that has come of what is under way. Waits for ever when nothing is.
+    /// Handles the next result of the tasks under way. Waits for ever when there are none.
     async fn step(&mut self) {
         let Self { updates, events, notifications, heartbeats } = self;
         let delivered = async {
@@ -264,14 +263,14 @@ impl RunningHost {
         }
     }
 
-    /// Whether nobody waits to be told of an account that landed. What is in the notifications queue
-    /// stays there.
+    /// Whether no notification of an enrolled account is pending. Notifications in their queue
+    /// don't count: they stay there.
     fn is_notified(&self) -> bool {
         let sweeps = self.notifications.as_ref().is_none_or(NotificationLoop::is_idle);
         self.events.is_idle() && sweeps
     }
 
-    /// Lets the calls under way end, and what follows from them be written down.
+    /// Waits for the calls under way, and records what follows from them.
     async fn finish(&mut self) {
         let Self { updates, events, notifications, heartbeats } = self;
         let delivered = async {
@@ -282,7 +281,7 @@ impl RunningHost {
         tokio::join!(updates.finish(), events.finish(), delivered, heartbeats.finish());
     }
 
-    /// Cuts off whatever is under way.
+    /// Cancels everything under way.
     async fn abort(&mut self) {
         self.updates.abort().await;
         self.events.abort().await;

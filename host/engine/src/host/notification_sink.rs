@@ -1,4 +1,4 @@
-//! Tells notifiers of what the updates of this host did.
+//! Delivers the notifications of events that the updates of this host emit.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::Observer;
 use crate::notifications::{EventOutcome, Notifications};
 use crate::updates::EventSink;
 
-/// Before an event that could not be handed over is tried again.
+/// The wait before an event that could not be queued is retried.
 const RETRY_AFTER: Duration = Duration::from_secs(60);
 
 pub(super) struct NotificationSink {
@@ -22,8 +22,8 @@ pub(super) struct NotificationSink {
 
 #[async_trait]
 impl EventSink for NotificationSink {
-    /// With a queue the event is in there when this returns; without one notifiers were told, or an
-    /// alert is out.
+    /// With a queue, the event's notifications are in it when this returns. Without one they were
+    /// delivered, or an alert was published.
     async fn emit(&self, event: Event) {
         let event = Arc::new(event);
         loop {

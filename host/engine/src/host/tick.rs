@@ -1,9 +1,10 @@
 //! A host that is driven by ticks: each does what there is to do now, and ends. So it runs in a
-//! Lambda, invoked once a minute and by events. Notifiers are told by other functions.
+//! Lambda function that is invoked once a minute and by events. Other functions notify the
+//! notifiers.
 //!
-//! Between ticks nothing is under way in this process, whatever runs in AWS: what it knows by
-//! heart only saves the next tick a sweep. What matters is in the ledger, so that ticks of other
-//! processes, at the same time too, do no harm.
+//! Between ticks nothing is under way in this process, though operations may run in AWS. The state
+//! in memory only saves the next tick a sweep. Everything else is in the ledger, so that ticks of
+//! other processes do no harm, even at the same time.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +19,7 @@ use super::heartbeat::HeartbeatWriter;
 use super::{BlockedLane, Host, SHUTDOWN_GRACE};
 use crate::updates::UpdateLoop;
 
-/// What is due so soon is waited for.
+/// A tick waits for actions that are due within this time.
 const MAX_WAIT_IN_TICK: Duration = Duration::from_secs(2);
 
 /// A host that is driven by ticks.
@@ -32,7 +33,7 @@ pub struct Ticker {
 }
 
 impl Ticker {
-    /// Nothing is known yet: the first tick sweeps the organization.
+    /// A ticker with an empty scheduler: the first tick sweeps the organization.
     pub fn new(host: Host) -> Self {
         let host = Host::with_kind(host.ports, host.settings, HostKind::Lambda);
         let clock = host.ports.updates.clock.clone();
@@ -41,9 +42,10 @@ impl Ticker {
         Self { host, clock, updates, heartbeats, ended }
     }
 
-    /// Does what there is to do, until nothing is or until `deadline`; then calls under way are
-    /// given [`SHUTDOWN_GRACE`] to end. `event` is what led to the tick, as EventBridge delivers it; one
-    /// that means nothing to the updates is a tick like any other.
+    /// Performs the actions that are due, until there are none or until `deadline`; then calls
+    /// under way are given [`SHUTDOWN_GRACE`] to end. `event` is the event that led to the tick, as
+    /// EventBridge delivers it. An event that means nothing to the updates makes a tick like any
+    /// other.
     pub async fn tick(&mut self, event: Option<&str>, deadline: Timestamp) {
         // The machine's clock may be set meanwhile.
         let left = Duration::try_from(deadline - self.clock.now()).unwrap_or_default();
@@ -91,13 +93,13 @@ impl Ticker {
         if !(self.updates.is_idle() && self.heartbeats.is_idle()) {
             tracing::info!("the tick's time is over");
             self.host.stop.set(true);
-            // Whatever takes longer is cut off, as it would be by a crash.
+            // Calls that take longer are cancelled, as a crash would cancel them.
             let finish = async { tokio::join!(self.updates.finish(), self.heartbeats.finish()) };
             let _ = tokio::time::timeout(SHUTDOWN_GRACE, finish).await;
             self.updates.abort().await;
             self.heartbeats.abort().await;
             self.host.stop.set(false);
-            // It may wait for answers that never come.
+            // The scheduler may wait for results that never come.
             self.updates.reset_scheduler();
         }
     }
@@ -107,7 +109,7 @@ impl Ticker {
         self.updates.is_quiescent(end)
     }
 
-    /// The lane whose turn it is, if that is held back.
+    /// The lane whose turn it is, if it is blocked.
     pub fn blocked_lane(&self) -> Option<BlockedLane> {
         self.updates.blocked().map(|(lane, blocked)| BlockedLane { lane, blocked })
     }

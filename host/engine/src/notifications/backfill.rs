@@ -1,5 +1,5 @@
-//! Looking for accounts whose event was lost: enrolled ones that joined lately and have no
-//! entry in the ledger.
+//! The backfill: finds accounts whose event was lost. These are enrolled accounts that joined
+//! lately and have no entry in the ledger.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use groundcrew_core::account::{Account, AccountId};
 use groundcrew_core::aws_error::AwsError;
 use groundcrew_core::catalog::ProductStatus;
 use groundcrew_core::event::Event;
-use groundcrew_core::ignore_reason::IgnoreReason;
+use groundcrew_core::no_delivery_reason::NoDeliveryReason;
 use groundcrew_core::notification::{NotificationEntry, NotificationState};
 use groundcrew_core::onboarding::{Discovery, NotificationNeed};
 use groundcrew_core::route::OncePer;
@@ -19,12 +19,13 @@ use super::recipients::{Recipient, is_final};
 use super::subject::onboarding_subject;
 use super::{Delivery, EventReport, Notifications};
 
-/// Nobody has asked a gate again for so long after it held: the messages behind it are gone.
+/// If a gate's hold ended this long ago and the gate was not called again, the messages that waited
+/// for it are gone.
 const GATE_FORGOTTEN_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Notifications {
-    /// Makes up for lost events. One account after the other: there are few, and whatever
-    /// they are told to is not in a hurry.
+    /// Runs the backfill. One account after the other: there are few of them, and their
+    /// notifications are not urgent.
     pub(super) async fn run_backfill(
         &self,
         handled: EventReport,
@@ -33,9 +34,10 @@ impl Notifications {
         self.pipelines.iter().for_each(crate::PolicyPipeline::reset_timeouts);
         if self.settings.routes.is_empty() {
             let reason = "no notifier listens to anything".to_owned();
-            return handled.ignored(IgnoreReason::NoRoute, reason);
+            return handled.ignored(NoDeliveryReason::NoRoute, reason);
         }
-        // The ledger begins now if it hasn't: what lands from here on is told.
+        // The ledger begins now if it has not begun: accounts that are enrolled from here on are
+        // notified of.
         let now = self.ports.clock.now();
         if let Err(error) = self.began(now).await {
             return handled.failed_as_a_whole(error.to_string());
@@ -67,9 +69,9 @@ impl Notifications {
         account: Arc<Account>,
         until: Option<Timestamp>,
     ) -> Vec<Delivery> {
-        // Whoever would have been told of its event.
+        // The recipients of the event that was lost.
         let mut recipients = self.recipients(&Event::for_enrolled_account(&account));
-        // Who is told of each event misses one that was lost: nobody knows what it said.
+        // A recipient that is notified once for each event misses this one: its content is lost.
         recipients.retain(|one| one.once_per == OncePer::Account || one.notifier.gate);
         if recipients.iter().all(|one| one.once_per == OncePer::Event) {
             return Vec::new();
@@ -101,17 +103,18 @@ impl Notifications {
         deliveries
     }
 
-    /// Whether this is a gate's that holds what comes after it. That is in the queue, then, although
-    /// it has no entry: it comes out again when the gate is asked again.
+    /// Whether this is the entry of a gate that holds the notifications after it. These are in the
+    /// queue then, although they have no entries: they are received again when the gate is called
+    /// again.
     fn holds_others(&self, entry: &NotificationEntry) -> bool {
         let lately = self.ports.clock.now() - GATE_FORGOTTEN_AFTER;
         self.ports.queue.is_some()
             && matches!(entry.state, NotificationState::Held { until, .. } if until > lately)
     }
 
-    /// Whether a sweep has nothing to do with a notification. Where there is a queue, that sees
-    /// to all that was ever begun: what is in it, and what was given up, would otherwise be begun
-    /// again by each sweep.
+    /// Whether a sweep ignores a notification. With a queue, the queue handles every notification
+    /// that was ever begun: otherwise each sweep would begin again those that are queued or
+    /// dead-lettered.
     fn is_handled_by_queue(&self, entry: &NotificationEntry) -> bool {
         self.ports.queue.is_some() || is_final(entry, 0)
     }
@@ -133,8 +136,8 @@ impl Notifications {
         self.deliver_due(&resolved, open, until).await
     }
 
-    /// The enrolled accounts that joined within the lookback, in the order of joining; and why those
-    /// that have no provisioned product could not be found, if so.
+    /// The enrolled accounts that joined within the lookback, in the order of joining. Also the
+    /// error, if the enrolled accounts without a provisioned product could not be found.
     async fn recently_enrolled(
         &self,
         now: Timestamp,
@@ -160,7 +163,8 @@ impl Notifications {
             return Ok((recent, None));
         }
         let products = self.enrolled_products().await?;
-        // Those without one are few, and reading the baselines takes many calls.
+        // Accounts without a provisioned product are few, and reading the baselines takes many
+        // calls.
         let all_have_one = recent.iter().all(|account| products.contains_key(&account.id));
         let (governed, trouble) = match all_have_one {
             true => Default::default(),
@@ -177,8 +181,9 @@ impl Notifications {
         Ok((recent, trouble))
     }
 
-    /// The accounts that have a product of Account Factory, and whether each has landed: its product
-    /// was provisioned once and is usable. That of an account that is being created isn't.
+    /// The accounts that have a provisioned product of Account Factory, and whether each is
+    /// enrolled: its product was provisioned once and is usable. The product of an account that is
+    /// being created is not.
     async fn enrolled_products(&self) -> Result<BTreeMap<AccountId, bool>, AwsError> {
         let factory = self.ports.catalog.account_factory().await?;
         let mut products: BTreeMap<AccountId, bool> = BTreeMap::new();

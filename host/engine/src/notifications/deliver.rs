@@ -1,14 +1,14 @@
-//! Telling one notifier of one account, under the ledger's claim.
+//! Delivers one notification to one notifier, under the ledger's claim.
 //!
-//! The claim is written before anything is sent, and what became of it after. A host that
-//! dies in between leaves a claim that runs out; whoever comes then has the notifier look
-//! before it repeats.
+//! The claim is written before anything is sent, and the result after. A host that dies in between
+//! leaves a claim that expires. The next host then lets the notifier check whether the first
+//! delivery took effect before it repeats it.
 
 use std::time::Duration;
 
 use groundcrew_core::backoff::Backoff;
 use groundcrew_core::decision::Cause;
-use groundcrew_core::ignore_reason::IgnoreReason;
+use groundcrew_core::no_delivery_reason::NoDeliveryReason;
 use groundcrew_core::notification::{
     Claim, ClaimOutcome, GateDecision, Notification, NotificationEntry, NotificationKey,
     NotificationState, NotifyFailure, NotifyFailureKind,
@@ -22,26 +22,26 @@ use super::report::failed_for_good_reason;
 use super::subject::ResolvedSubject;
 use super::{ConfiguredNotifier, Delivery, DeliveryOutcome, Notifications};
 
-/// Tries of a transient failure before the event counts as failed. More follow when it is
+/// Tries after transient failures before the event counts as failed. More follow when the event is
 /// delivered again.
 pub(super) const MAX_ATTEMPTS: u32 = 3;
-/// Before the second try, and between tries of writing down what became of it.
+/// The wait before the second try, and between tries of recording the result.
 const BACKOFF: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(60));
-/// The longest wait that another system may ask for here. A longer one is left to the next
-/// delivery.
+/// The longest wait of another system that is waited for here. After a longer one the next delivery
+/// of the event retries.
 pub(super) const MAX_RETRY_AFTER: Duration = Duration::from_secs(10);
-/// A claim lasts this much longer than telling may take, so that it never runs out under a
-/// host that is alive.
+/// A claim lasts this much longer than a delivery may take, so that it never expires while its host
+/// is alive.
 const CLAIM_MARGIN: Duration = Duration::from_secs(30);
-/// Between two looks at another host's claim.
+/// Between two polls of another host's claim.
 const CLAIM_POLL_INTERVAL: Duration = Duration::from_millis(500);
-/// A gate that holds is asked again after so long at the earliest.
+/// A gate that holds is called again after so long at the earliest.
 const MIN_HOLD: Duration = Duration::from_secs(60);
-/// Tries of writing down what became of a notification.
+/// Tries of recording the result of a notification.
 const MAX_COMPLETION_ATTEMPTS: u32 = 5;
 
 impl Notifications {
-    /// Tells one notifier, unless it was told or another host tells it.
+    /// Notifies one notifier, unless it was notified before or another host is notifying it.
     pub(super) async fn deliver(
         &self,
         resolved: &ResolvedSubject,
@@ -91,7 +91,7 @@ impl Notifications {
         }
     }
 
-    /// Claims the notification; waits for another host's claim to end.
+    /// Claims the notification, and waits for another host's claim to end.
     async fn claim(
         &self,
         key: &NotificationKey,
@@ -123,7 +123,7 @@ impl Notifications {
         }
     }
 
-    /// Tells, and writes down what became of it.
+    /// Calls the notifier once, and records the result.
     async fn attempt(
         &self,
         delivery: Delivery,
@@ -144,7 +144,7 @@ impl Notifications {
             now: self.ports.clock.now(),
             attempt: entry.attempts,
         };
-        tracing::debug!(%key, digest = notifier.digest, attempt = entry.attempts, "telling");
+        tracing::debug!(%key, digest = notifier.digest, attempt = entry.attempts, "delivering");
         let mut answer = notifier.notifier.notify(&notification).await;
         if let Ok(receipt) = &mut answer {
             let decision = std::mem::take(&mut receipt.decision);
@@ -172,8 +172,8 @@ impl Notifications {
             Delivery { reference: Some(receipt.reference), decision: receipt.decision, ..delivery };
         Ok(match written {
             Ok(()) => delivery.with_outcome(DeliveryOutcome::Delivered),
-            // It was told. Said again it is found by looking; left unsaid, nobody would see
-            // that the ledger doesn't work.
+            // The notification was delivered. It fails all the same, so that operators see that the
+            // ledger doesn't work: when it is sent again, the notifier finds that it was delivered.
             Err(error) => delivery.failed(format!(
                 "it was delivered, but the ledger could not record it: \
                                          {error}"
@@ -181,7 +181,7 @@ impl Notifications {
         })
     }
 
-    /// What a notifier says about those that come after it: only a gate has such.
+    /// The decision of a notifier about the notifications after it: only a gate's decision counts.
     fn checked(&self, decision: GateDecision, notifier: &ConfiguredNotifier) -> GateDecision {
         match decision {
             GateDecision::Go => GateDecision::Go,
@@ -200,7 +200,7 @@ impl Notifications {
         }
     }
 
-    /// A gate holds what comes after it.
+    /// The result of a gate that holds the notifications after it.
     fn held(&self, delivery: Delivery, decision: GateDecision) -> Delivery {
         let GateDecision::Hold { until, reason } = &decision else { return delivery };
         let wait = Duration::try_from(*until - self.ports.clock.now()).unwrap_or_default();
@@ -209,7 +209,7 @@ impl Notifications {
             retry_after: Some(wait),
             ..delivery
                 .with_outcome(DeliveryOutcome::Held)
-                .with_rule(IgnoreReason::Gate)
+                .with_rule(NoDeliveryReason::Gate)
                 .with_detail(why)
         }
         .with_decision(decision)
@@ -238,8 +238,8 @@ impl Notifications {
     }
 }
 
-/// Whether nobody but a person is to try again: it can't help, and the other system may have it. A
-/// gate is asked again, since others wait for it.
+/// Whether only an operator may send it again: a retry can't help, and the other system may have
+/// it. A gate is called again, since other notifications wait for it.
 fn is_failed_for_good(failure: &NotifyFailure, notifier: &ConfiguredNotifier) -> bool {
     failure.kind != NotifyFailureKind::Transient && failure.effect_possible && !notifier.gate
 }

@@ -1,12 +1,14 @@
-//! Notifications: an account has landed, and the notifiers are told, once each.
+//! Notifications: an account was enrolled, and each notifier is notified once.
 //!
-//! [`Notifications::handle`] takes one event, wherever it comes from; routes say who is told of it.
-//! `subject` is what is told and looks up what is known of it, `due` finds out who is to be told,
-//! `tell` tells one notifier under the ledger's claim, `queue` takes notifications out of their
-//! queue, `sweep` looks for accounts whose event was lost, `report` is what is said of it all.
+//! [`Notifications::handle`] takes one event, from any source; the routes choose its recipients.
+//! `subject` is the subject of a notification and looks up the account, `recipients` finds the
+//! recipients and evaluates policies and gates, `deliver` delivers to one notifier under the
+//! ledger's claim, `queue` receives notifications from their queue, `worker` does so for a host,
+//! `backfill` finds accounts whose event was lost, and `report` is the result of all this.
 
 mod backfill;
 mod deliver;
+mod gates;
 mod queue;
 mod recipients;
 mod report;
@@ -19,19 +21,19 @@ use std::time::Duration;
 
 use data_encoding::HEXLOWER;
 use futures_util::future::join_all;
+use groundcrew_core::decision_combiner::Fallback;
 use groundcrew_core::envelope;
 use groundcrew_core::event::{Event, EventError, InvalidEvent};
-use groundcrew_core::ignore_reason::IgnoreReason;
 use groundcrew_core::lane::LaneNames;
+use groundcrew_core::no_delivery_reason::NoDeliveryReason;
 use groundcrew_core::notification::NotificationState;
-use groundcrew_core::onboarding::{Discovery, EventPlan, QueuedNotification, plan_event};
-use groundcrew_core::pipeline::Fallback;
+use groundcrew_core::onboarding::{Discovery, EventAction, QueuedNotification, action_for_event};
 use groundcrew_core::ports::{
     AccountDirectory, Alert, Alerts, Baselines, Catalog, Clock, LedgerError, NotificationLedger,
     NotificationQueue, Notifier,
 };
 use groundcrew_core::route::{OncePer, Route};
-use groundcrew_core::suggestions::{CommandSuggestions, shell_quote};
+use groundcrew_core::suggestions::{CommandFormatter, shell_quote};
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 use tokio::sync::{OnceCell, Semaphore};
@@ -46,7 +48,7 @@ pub(crate) use worker::{DeliveryWorker, NotificationLoop};
 
 pub use report::{Delivery, DeliveryOutcome, EventOutcome, EventReport};
 
-/// The world as onboarding reaches it.
+/// The ports of the notifications.
 #[derive(Clone)]
 pub struct NotificationPorts {
     /// Service Catalog, which knows the enrolled accounts.
@@ -55,32 +57,32 @@ pub struct NotificationPorts {
     pub baselines: Arc<dyn Baselines>,
     /// AWS Organizations.
     pub directory: Arc<dyn AccountDirectory>,
-    /// Where people are told.
+    /// The topic for alerts.
     pub alerts: Arc<dyn Alerts>,
-    /// What was told already.
+    /// The notifications that were delivered, and those that are under way.
     pub ledger: Arc<dyn NotificationLedger>,
-    /// The queue that notifications are handed over to. Without one they are told at once.
+    /// The queue that notifications are sent to. Without a queue they are delivered at once.
     pub queue: Option<Arc<dyn NotificationQueue>>,
     /// The time.
     pub clock: Arc<dyn Clock>,
 }
 
-/// What onboarding goes by.
+/// The settings of the notifications.
 #[derive(Clone)]
 pub struct NotificationSettings {
-    /// Which events are told to which notifiers, in their order.
+    /// Which events go to which notifiers, in the order of the config.
     pub routes: Vec<ConfiguredRoute>,
     /// The notifiers, in the order of the config.
     pub notifiers: Vec<ConfiguredNotifier>,
-    /// Accounts that joined within this time and have no entry have lost their event.
+    /// An account that joined within this time and has no entry has lost its event.
     pub lookback: Duration,
-    /// Name of this host in the ledger: no two that run have the same.
+    /// Name of this host in the ledger: no two running hosts share one.
     pub host: String,
     /// How alerts suggest commands.
-    pub suggestions: CommandSuggestions,
+    pub suggestions: CommandFormatter,
 }
 
-/// A route, and the policies that are asked about what takes it, in their order.
+/// A route, and the policies that are evaluated for its events, in their order.
 #[derive(Clone)]
 pub struct ConfiguredRoute {
     /// The route.
@@ -89,34 +91,36 @@ pub struct ConfiguredRoute {
     pub policies: Vec<ConfiguredPolicy>,
 }
 
-/// A notifier and what the operator said about it.
+/// A notifier and its configuration.
 #[derive(Clone)]
 pub struct ConfiguredNotifier {
     /// Its name in the config.
     pub name: String,
     /// SHA-256 of its component, in hexadecimal.
     pub digest: String,
-    /// Whether it is asked before the others, and may keep them from being told.
+    /// Whether it is a gate: called before the other notifiers, and able to hold or stop their
+    /// notifications.
     pub gate: bool,
-    /// How long telling may take: its claim in the ledger lasts a little longer.
+    /// How long a delivery may take: its claim in the ledger lasts a little longer.
     pub timeout: Duration,
     /// The notifier.
     pub notifier: Arc<dyn Notifier>,
 }
 
-/// So many things are told to one notifier at once, so that one that is down leaves room for the
+/// The most deliveries to one notifier at once, so that a notifier that is down leaves room for the
 /// others.
 const MAX_CONCURRENT_PER_NOTIFIER: usize = 10;
 
-/// Tells notifiers of accounts that landed, and of whatever else is routed to them.
+/// Delivers the notifications of enrolled accounts, and of all other events that are routed to
+/// notifiers.
 pub struct Notifications {
     ports: NotificationPorts,
     settings: NotificationSettings,
-    /// Of each route its policies.
+    /// The policies of each route.
     pipelines: Vec<PolicyPipeline>,
-    /// The right to tell something to a notifier now, by its name.
+    /// The permits for deliveries to each notifier, by its name.
     permits_by_notifier: BTreeMap<String, Semaphore>,
-    /// When the ledger began: once known, it doesn't change.
+    /// When the ledger began. Cached, since it doesn't change.
     began: OnceCell<Timestamp>,
 }
 
@@ -134,25 +138,25 @@ impl Notifications {
         Self { ports, settings, pipelines, permits_by_notifier, began: OnceCell::new() }
     }
 
-    /// Takes one event. Never panics, whatever the event says. Waits no
-    /// longer than `until` for another host that is telling the same; `None` waits as long
-    /// as that host's claim lasts.
+    /// Handles one event. Never panics, whatever the event contains. If another host is delivering
+    /// the same notification, waits for it no longer than `until`; `None` waits as long as that
+    /// host's claim lasts.
     ///
-    /// Safe to be called again with the same event, at the same time too, and to be killed
-    /// at any moment.
+    /// It is safe to call this again with the same event, even at the same time, and to kill it at
+    /// any moment.
     pub async fn handle(&self, event: &Arc<Event>, until: Option<Timestamp>) -> EventReport {
         let handled = self.process(event, until).await;
         self.finish(handled, Some(event)).await
     }
 
-    /// Tells people of a text that is no event.
+    /// Publishes an alert about a text that is no event.
     pub async fn reject(&self, wrong: &InvalidEvent) -> EventReport {
         self.reject_malformed(EventReport::for_event(None), &wrong.text, &wrong.error).await
     }
 
-    /// Takes every event in a text, one after the other: an event, or what carries events, such as
-    /// a message of SNS or a batch of SQS. One that fails keeps none of the others from being
-    /// handled. Never empty.
+    /// Handles every event in a text, one after the other. The text is an event, or an envelope of
+    /// events such as a message of SNS or a batch of SQS. An event that fails does not stop the
+    /// others. The result is never empty.
     pub async fn handle_all(&self, text: &str, until: Option<Timestamp>) -> Vec<EventReport> {
         let mut handled = Vec::new();
         for event in envelope::events(text) {
@@ -164,13 +168,14 @@ impl Notifications {
         handled
     }
 
-    /// Tells one notifier of an event, by hand: whatever routes, policies and gates say. Told
-    /// before, it is not told again. Nobody is alerted of what fails.
+    /// Notifies one notifier of an event on an operator's command, regardless of routes, policies
+    /// and gates. A notification that was delivered before is not delivered again. A failure causes
+    /// no alert.
     pub async fn deliver_to(&self, event: &Arc<Event>, notifier: &str) -> EventReport {
         let event = Arc::clone(event);
         let handled = EventReport::for_event(Some(&event));
         let subject = match subject_for(&event) {
-            // Somebody says that it is new.
+            // The operator's command means that the account is new.
             Ok(Some(NotificationSubject::Onboarding(enrolled, _))) => {
                 NotificationSubject::Onboarding(enrolled, Discovery::Created)
             }
@@ -183,7 +188,7 @@ impl Notifications {
         let Some(notifier) = self.settings.notifiers.iter().find(|one| one.name == notifier) else {
             return handled.failed_as_a_whole(format!("no notifier is named `{notifier}`"));
         };
-        // Its route says whether that is once for each account, where there is one.
+        // The notifier's route, if it has one, says whether it is notified once for each account.
         let recipients = self.recipients(&event);
         let own = recipients.iter().find(|one| one.notifier.name == notifier.name);
         let once_per = own.map_or(OncePer::Account, |recipient| recipient.once_per);
@@ -192,7 +197,7 @@ impl Notifications {
             OncePer::Event => subject.as_event(&event),
         };
         let pipeline = PolicyPipeline::new(Vec::new(), LaneNames::default(), Fallback::Proceed);
-        // Somebody wants it told, although it failed for good.
+        // The operator wants it delivered although it failed for good.
         let known = self.ports.ledger.notification(&subject.key(&notifier.name)).await;
         let redriven = match known.ok().flatten().map(|entry| entry.state) {
             Some(NotificationState::Failed { for_good: Some(last), .. }) => last.saturating_add(1),
@@ -205,14 +210,14 @@ impl Notifications {
         handled.with_deliveries(deliveries)
     }
 
-    /// Looks for accounts whose event was lost and tells of them, as the event of a
-    /// schedule has [`Self::handle`] do.
+    /// Finds accounts whose event was lost and delivers their notifications, as [`Self::handle`]
+    /// does for the event of a schedule.
     pub async fn backfill(&self) -> EventReport {
         let handled = self.run_backfill(EventReport::for_event(None), None).await;
         self.finish(handled, None).await
     }
 
-    /// Logs what was done, and sees to it that people hear of what was not.
+    /// Logs the deliveries, and publishes alerts about those that failed.
     async fn finish(&self, mut handled: EventReport, event: Option<&Event>) -> EventReport {
         handled.notifications.iter().for_each(log);
         let failed: Vec<&Delivery> =
@@ -225,7 +230,8 @@ impl Notifications {
                 known.insert(what);
             }
         }
-        // What people know to have failed for good is no failure of this event.
+        // A notification that failed for good before, and with an alert, is no failure of this
+        // event.
         let is_known = |delivery: &Delivery| {
             delivery.failed_before()
                 && delivery.failed_for_good_marker().is_some_and(|marker| known.contains(&marker))
@@ -251,13 +257,18 @@ impl Notifications {
         };
         let recipients = self.recipients(event);
         if recipients.is_empty() {
-            let rule =
-                if event.is_api_call() { IgnoreReason::ApiCall } else { IgnoreReason::NoRoute };
+            let rule = if event.is_api_call() {
+                NoDeliveryReason::ApiCall
+            } else {
+                NoDeliveryReason::NoRoute
+            };
             return handled.ignored(
                 rule,
-                match plan_event(event) {
-                    Ok(EventPlan::Other { reason, .. }) if rule == IgnoreReason::ApiCall => reason,
-                    Ok(EventPlan::Other { reason, .. }) => format!("{reason}; no route takes it"),
+                match action_for_event(event) {
+                    Ok(EventAction::Other { reason, .. }) if rule == NoDeliveryReason::ApiCall => {
+                        reason
+                    }
+                    Ok(EventAction::Other { reason, .. }) => format!("{reason}; no route takes it"),
                     _ => format!("no notifier listens to {}", event.name),
                 },
             );
@@ -309,7 +320,7 @@ impl Notifications {
         join_all(sent).await
     }
 
-    /// When the ledger began. The first to ask begins it.
+    /// When the ledger began. The first call begins it.
     async fn began(&self, now: Timestamp) -> Result<Timestamp, LedgerError> {
         self.began.get_or_try_init(|| self.ports.ledger.began(now)).await.copied()
     }
@@ -329,13 +340,13 @@ impl Notifications {
                 excerpt(text)
             ),
         };
-        // Until somebody knows of it, it has to come again.
+        // Until its alert is published, the event has to come again.
         handled.malformed =
             self.alert_once(&mut handled, &format!("event {}", digest(text)), alert).await;
         handled
     }
 
-    /// The alert about a notification that could not be delivered, and what it is noted as.
+    /// The alert about a notification that could not be delivered, and the ledger's marker for it.
     fn failure_alert(&self, delivery: &Delivery, event: Option<&Event>) -> (String, Alert) {
         let text = event.map_or("none: a sweep found the account", |event| &event.json);
         let error = delivery.detail.as_deref().unwrap_or("unknown");
@@ -370,9 +381,9 @@ impl Notifications {
         (what.unwrap_or_else(|| format!("failed {key} {}", digest(error))), alert)
     }
 
-    /// Publishes an alert unless it went out before: AWS delivers events again, Lambda tries
-    /// again, and one alert is enough. What can't be looked up goes out. Answers whether it is
-    /// out.
+    /// Publishes an alert unless it was published before: AWS delivers events again, Lambda
+    /// retries, and one alert is enough. If the ledger can't be read, the alert is published.
+    /// Returns whether it has been published.
     async fn alert_once(&self, handled: &mut EventReport, what: &str, alert: Alert) -> bool {
         tracing::warn!(subject = alert.subject, text = alert.message, "alert");
         match self.ports.ledger.has_marker(what).await {
@@ -385,7 +396,7 @@ impl Notifications {
                 if let Err(error) =
                     self.ports.ledger.record_marker(what, self.ports.clock.now()).await
                 {
-                    tracing::warn!(%error, "could not note that an alert is out");
+                    tracing::warn!(%error, "could not record that an alert is published");
                 }
                 handled.alerts.push(alert);
                 true
@@ -410,15 +421,15 @@ fn log(delivery: &Delivery) {
     );
 }
 
-/// What there is to tell of an event; `None` when it asks for a sweep.
+/// The subject of an event's notifications; `None` when the event requests a sweep.
 fn subject_for(event: &Arc<Event>) -> Result<Option<NotificationSubject>, EventError> {
-    Ok(match plan_event(event)? {
-        EventPlan::Backfill => None,
-        EventPlan::Deliver(enrolled) => {
+    Ok(match action_for_event(event)? {
+        EventAction::Backfill => None,
+        EventAction::Deliver(enrolled) => {
             let found = if enrolled.created { Discovery::Created } else { Discovery::Updated };
             Some(NotificationSubject::Onboarding(enrolled, found))
         }
-        EventPlan::Other { account, .. } => {
+        EventAction::Other { account, .. } => {
             Some(NotificationSubject::Event(Arc::clone(event), account))
         }
     })

@@ -1,5 +1,5 @@
-//! Taking notifications out of their queue: each is one event for one notifier, so that a system
-//! that is down delays no other, and a repeat repeats only what failed.
+//! Receives notifications from their queue. Each is one event for one notifier, so that a system
+//! that is down delays no other, and a retry repeats only the part that failed.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use groundcrew_core::backoff::Backoff;
 use groundcrew_core::event::Event;
 use groundcrew_core::onboarding::{Discovery, QueuedNotification};
 use groundcrew_core::ports::{Alert, NotificationQueue, ReceivedNotification};
-use groundcrew_core::suggestions::{CommandSuggestions, shell_quote};
+use groundcrew_core::suggestions::{CommandFormatter, shell_quote};
 
 use super::deliver::{MAX_ATTEMPTS, MAX_RETRY_AFTER};
 use super::recipients::Recipient;
@@ -22,38 +22,40 @@ use crate::alerts::excerpt;
 /// Deliveries of one notification, each with tries of its own, before it goes to the dead-letter
 /// queue. With the waits below they take some three and a half hours.
 const MAX_DELIVERIES: u32 = 10;
-/// Deliveries of a notification that can't even be tried, since the ledger can't be read. Each waits
-/// for up to an hour. Where there are gates these are [`MAX_HELD_DELIVERIES`] instead: nobody counts how many of a
-/// message's deliveries were spent on being held.
+/// Deliveries of a notification that can't even be tried, since the ledger can't be read. Each
+/// waits for up to an hour. With gates the limit is [`MAX_HELD_DELIVERIES`] instead: a message's
+/// deliveries include those during which a gate held it, and these are not counted separately.
 const MAX_UNTRIED_DELIVERIES: u32 = 60;
-/// Deliveries of a notification that a gate holds, or has not answered about. After the first of
-/// them they come by the hour, so that they take about 13 days, however long it holds and however
-/// often it looks: what SQS has kept for 14 days it drops, and nobody would hear of it.
+/// Deliveries of a notification that a gate holds, or has not answered about. After the first
+/// [`PROMPT_HELD_DELIVERIES`] they are an hour apart, so that all of them take about 13 days,
+/// however long each hold is. SQS deletes a message after 14 days, and no alert would be published
+/// then.
 const MAX_HELD_DELIVERIES: u32 = 13 * 24;
-/// So many come as soon as the gate says.
+/// So many deliveries come as soon as the gate says.
 const PROMPT_HELD_DELIVERIES: u32 = 24;
-/// After the first delivery that failed; doubled with each.
+/// The wait after the first delivery that failed; doubled with each.
 const BACKOFF: Backoff = Backoff::new(Duration::from_secs(30), MAX_BACKOFF);
-/// The longest such wait.
+/// The longest of these waits.
 const MAX_BACKOFF: Duration = Duration::from_secs(60 * 60);
-/// A message stays hidden for as long as telling may take, and so much longer.
+/// A message stays hidden for as long as a delivery may take, and so much longer.
 const VISIBILITY_MARGIN: Duration = Duration::from_secs(60);
-/// A message is hidden for so long at a time while others of its notifier are told, and again before
-/// that ends: once this host is gone, another one finds it within this time.
+/// A message is hidden for so long at a time while it waits for other deliveries of its notifier,
+/// and the timeout is renewed before it ends. If this host is gone, another one receives the
+/// message within this time.
 const TURN_VISIBILITY: Duration = Duration::from_secs(120);
-/// So long before that ends it is hidden again.
+/// The visibility timeout is renewed so long before it ends.
 const VISIBILITY_RENEWAL: Duration = Duration::from_secs(60);
-/// So often a notification is redriven before the next try waits: whoever redrives again and again
-/// without mending the cause is slowed down.
+/// A notification may be redriven so often before its next try has to wait. This slows down an
+/// operator who redrives again and again without fixing the cause.
 const PROMPT_REDRIVES: u32 = 2;
-/// An alert about a notification that fails with the same error again goes out at most once in this
-/// time.
+/// An alert about a notification that fails with the same error again is published at most once in
+/// this time.
 const SAME_ALERT_SECONDS: i64 = 60 * 60;
 
-/// What became of a message.
+/// The result of a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MessageOutcome {
-    /// What was done about the notification.
+    /// The result of the notification.
     pub handled: EventReport,
     /// Whether the message is still in the queue, hidden until the next try. Otherwise it was
     /// deleted.
@@ -61,16 +63,16 @@ pub struct MessageOutcome {
 }
 
 impl Notifications {
-    /// The queue that notifications are handed over to, if there is one.
+    /// The queue that notifications are sent to, if there is one.
     pub fn queue(&self) -> Option<&Arc<dyn NotificationQueue>> {
         self.ports.queue.as_ref()
     }
 
-    /// Tells one notifier what came out of the queue. Then the message is deleted, hidden until
-    /// the next try, or in the dead-letter queue with an alert out.
+    /// Delivers a notification from the queue to its notifier. Then the message is deleted, hidden
+    /// until the next try, or moved to the dead-letter queue with an alert.
     ///
-    /// Safe to be killed at any moment: the message comes again, and what was told is not told
-    /// again.
+    /// It is safe to kill this at any moment: the message comes again, and a notification that was
+    /// delivered is not delivered again.
     pub async fn process_message(
         &self,
         queue: &dyn NotificationQueue,
@@ -82,8 +84,8 @@ impl Notifications {
         self.process_message_unless(queue, message, never).await.unwrap_or_else(still_queued)
     }
 
-    /// The same, unless `stop` is ready while it waits for its turn: then the message is shown to
-    /// other hosts again, and the answer is `None`.
+    /// The same, unless `stop` is ready while it waits for its turn: then the message becomes
+    /// visible to other hosts again, and the result is `None`.
     pub async fn process_message_unless(
         &self,
         queue: &dyn NotificationQueue,
@@ -136,7 +138,7 @@ impl Notifications {
                     Some((_, permit)) => permit.ok(),
                     None => None,
                 };
-                // Until then nobody else is to take it.
+                // No other host may receive it meanwhile.
                 hide(self.max_delivery_time(notifier)).await;
                 self.deliver_queued(notification, notifier).await
             }
@@ -145,7 +147,7 @@ impl Notifications {
         Some(self.finish_message(queue, message, handled).await)
     }
 
-    /// How long telling may take: the gates come before it.
+    /// How long a delivery may take, with the gates before it.
     fn max_delivery_time(&self, notifier: &ConfiguredNotifier) -> Duration {
         let gates = self.settings.notifiers.iter().filter(|one| one.gate);
         let gates = gates.map(|gate| gate.timeout).max().unwrap_or_default();
@@ -164,7 +166,7 @@ impl Notifications {
         let handled = EventReport::for_event(event.as_deref());
         let (subject, recipients) = match (&event, &notification.account) {
             (Some(event), _) => match subject_for(event) {
-                // As its key has it, whatever the config says by now.
+                // The key decides, even if the config has changed since.
                 Ok(Some(subject))
                     if subject.is_onboarding() && !notification.key.is_onboarding() =>
                 {
@@ -176,7 +178,7 @@ impl Notifications {
                 }
                 Err(error) => return handled.failed_as_a_whole(error.to_string()),
             },
-            // A sweep found the account.
+            // A sweep found the account: there is no event.
             (None, Some(id)) => match self.ports.directory.account(id).await {
                 Ok(account) => {
                     let recipients = self.recipients(&Event::for_enrolled_account(&account));
@@ -200,7 +202,7 @@ impl Notifications {
                 notifier.name
             ));
         }
-        // The gates are asked before it, whether their own messages were taken yet or not.
+        // The gates are called before it, even if their own messages were not received yet.
         let is_evaluated =
             |one: &&Recipient<'_>| is_one(one) || one.notifier.gate && !notifier.gate;
         let redriven = notification.redriven;
@@ -211,8 +213,9 @@ impl Notifications {
         handled.with_deliveries(deliveries)
     }
 
-    /// Publishes an alert unless the same went out within the last hour: whatever makes a notification
-    /// fail again and again, people hear of it now and then. Answers whether it is out.
+    /// Publishes an alert unless the same one was published within the last hour: while a
+    /// notification keeps failing, operators are alerted from time to time. Returns whether the
+    /// alert has been published.
     async fn alert_at_most_hourly(
         &self,
         handled: &mut EventReport,
@@ -227,8 +230,8 @@ impl Notifications {
         }
     }
 
-    /// Of what failed for good people are told once: its dead letter is there, and a later event of the
-    /// same account makes no second one.
+    /// Marks notifications that failed for good before as skipped. Their dead letters and alerts
+    /// exist, and a later event of the same account leads to no second one.
     async fn skip_known_failures(&self, handled: &mut EventReport) {
         let mut changed = false;
         for delivery in handled.notifications.iter_mut().filter(|delivery| delivery.failed_before())
@@ -246,7 +249,7 @@ impl Notifications {
         }
     }
 
-    /// Sees to the message, now that it is known what became of the notification.
+    /// Deletes, postpones or dead-letters the message, according to the result of the notification.
     async fn finish_message(
         &self,
         queue: &dyn NotificationQueue,
@@ -265,10 +268,11 @@ impl Notifications {
                 let again = next_delivery_delay(delivery, *receive_count, redriven, gated);
                 (delivery.detail.clone().unwrap_or_default(), again)
             }
-            // The message itself is wrong.
+            // The message itself is invalid.
             (None, Some(reason)) if handled.notifications.is_empty() => (reason.clone(), None),
             (None, _) => {
-                // Left in the queue it comes again, and is found told.
+                // If it stays in the queue, it comes again, and its notification turns out to be
+                // delivered.
                 if let Err(error) = queue.delete(receipt_handle).await {
                     tracing::warn!(%error, "could not delete a notification; it comes again");
                 }
@@ -281,8 +285,8 @@ impl Notifications {
             }
             return MessageOutcome { handled, still_queued: true };
         }
-        // The letter first: whoever reads the alert finds it. What fails here is done when the
-        // message comes again.
+        // The dead letter first, so that an operator who reads the alert finds it. Whatever fails
+        // here is repeated when the message comes again.
         if let Err(error) = queue.dead_letter(notification, &reason).await {
             tracing::error!(%error, "could not move a notification to the dead-letter queue");
             let what = format!("unmoved {} {redriven}", notification.key);
@@ -299,7 +303,7 @@ impl Notifications {
         let out = self.alert_at_most_hourly(&mut handled, &what, alert).await;
         let markers = handled.notifications.iter().filter_map(Delivery::failed_for_good_marker);
         for marker in markers.filter(|_| out) {
-            // Without it the next event of the account tells people again.
+            // Without the marker the next event of the account leads to another alert.
             if let Err(error) =
                 self.ports.ledger.record_marker(&marker, self.ports.clock.now()).await
             {
@@ -313,7 +317,8 @@ impl Notifications {
     }
 }
 
-/// How long a notification waits that people have redriven again and again, when it comes first.
+/// How long a notification that was redriven again and again waits when it is received for the
+/// first time.
 fn redrive_delay(redriven: u32, receive_count: u32) -> Option<Duration> {
     (receive_count == 1 && redriven > PROMPT_REDRIVES)
         .then(|| backoff_after(redriven - PROMPT_REDRIVES))
@@ -321,9 +326,9 @@ fn redrive_delay(redriven: u32, receive_count: u32) -> Option<Duration> {
 
 /// How long to wait before the next delivery; `None` when there is none.
 ///
-/// Deliveries that could not even try don't count: the ledger knows how often it was tried, in all
-/// its lives. Nor do those that were held, so that whoever was held for days is tried as often as
-/// anybody once that is over.
+/// Deliveries that could not even try don't count: the ledger has the number of tries, across all
+/// redrives. Deliveries that were held don't count either, so that a notification that was held for
+/// days is tried as often as any other after the hold.
 fn next_delivery_delay(
     delivery: &Delivery,
     receive_count: u32,
@@ -331,10 +336,10 @@ fn next_delivery_delay(
     gated: bool,
 ) -> Option<Duration> {
     if delivery.outcome == DeliveryOutcome::Held {
-        // A gate that does not answer has deliveries of its own, and an alert after them.
+        // The gate has a message of its own, with its own deliveries and an alert after the last.
         let retry_after = delivery.retry_after.unwrap_or_else(|| backoff_after(receive_count));
-        // SQS counts whole seconds. A message that came back within the last one would find the gate
-        // still holding, be hidden for no time at all, and use up its receives in a moment.
+        // SQS counts whole seconds. Rounded down, a message would come back within the last second
+        // of the hold, be hidden for zero seconds, and use up its receives at once.
         let retry_after =
             Duration::from_secs(retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0));
         let wait = if receive_count <= PROMPT_HELD_DELIVERIES {
@@ -358,12 +363,12 @@ fn next_delivery_delay(
     Some(delivery.retry_after.map_or(wait, |retry_after| retry_after.max(wait)))
 }
 
-/// The wait after so many deliveries.
+/// The wait after this number of deliveries.
 fn backoff_after(deliveries: u32) -> Duration {
     BACKOFF.after(deliveries)
 }
 
-/// The alert that a notification can't even be given up.
+/// The alert about a notification that can't be dead-lettered.
 fn dead_letter_failure_alert(
     notification: &QueuedNotification,
     reason: &str,
@@ -379,12 +384,12 @@ fn dead_letter_failure_alert(
     }
 }
 
-/// The alert about a notification that is given up, and what it is noted as.
+/// The alert about a notification that is dead-lettered, and the ledger's marker for it.
 fn dead_letter_alert(
     notification: &QueuedNotification,
     reason: &str,
     receive_count: u32,
-    suggestions: &CommandSuggestions,
+    suggestions: &CommandFormatter,
 ) -> (String, Alert) {
     let QueuedNotification { key, notifier, account, event, redriven: _ } = notification;
     let event = event.as_deref().unwrap_or("none: a sweep found the account");
@@ -411,7 +416,7 @@ mod tests {
     use groundcrew_core::notification::NotificationKey;
     use rstest::rstest;
 
-    /// Tried so often, and failed.
+    /// A notification that failed after so many attempts.
     fn tried(attempts: u32) -> Delivery {
         let account = "111122223333".parse().unwrap();
         let key = NotificationKey::for_onboarding(&account, "cmdb");
@@ -462,7 +467,7 @@ mod tests {
         );
     }
 
-    /// After it was held for so long.
+    /// The wait after a notification was held for many deliveries.
     #[rstest]
     #[case::the_other_is_down(tried(3), 80, Some(30))]
     #[case::for_good(tried(30), 89, None)]

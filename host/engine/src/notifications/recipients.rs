@@ -1,16 +1,15 @@
-//! What is due to those who listen: who was told already, what the policies say, and the gates,
-//! which are asked before the others.
+//! The recipients of an event and their notifications: which were delivered already, and the
+//! decisions of the policies.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::future::join_all;
 use groundcrew_core::decision::{Action, Candidate, Cause};
+use groundcrew_core::decision_combiner::DecisionOutcome;
 use groundcrew_core::event::Event;
-use groundcrew_core::ignore_reason::IgnoreReason;
-use groundcrew_core::notification::{GateDecision, NotificationEntry, NotificationState};
+use groundcrew_core::no_delivery_reason::NoDeliveryReason;
+use groundcrew_core::notification::{NotificationEntry, NotificationState};
 use groundcrew_core::onboarding::{NotificationNeed, notification_need};
-use groundcrew_core::pipeline::DecisionOutcome;
 use groundcrew_core::ports::LedgerError;
 use groundcrew_core::route::OncePer;
 use jiff::Timestamp;
@@ -19,55 +18,41 @@ use super::subject::{NotificationSubject, ResolvedSubject};
 use super::{ConfiguredNotifier, ConfiguredRoute, Delivery, DeliveryOutcome, Notifications};
 use crate::{FailureHandling, PolicyPipeline};
 
-/// A notifier that is to be told, and the route by which.
+/// A notifier that gets a notification, and its route.
 #[derive(Clone, Copy)]
 pub(super) struct Recipient<'o> {
     pub(super) notifier: &'o ConfiguredNotifier,
     pub(super) pipeline: &'o PolicyPipeline,
-    /// How often it is told of an account that landed or was updated, as that route says.
+    /// How often it is notified of an account that was enrolled or updated, by that route.
     pub(super) once_per: OncePer,
-    /// Telling it was begun and has not come to an end: it was due, and stays so.
+    /// Its delivery was begun and has not ended: it was due, and stays due.
     pub(super) in_progress: bool,
-    /// How often a person has had this told again.
+    /// How often an operator has redriven it.
     pub(super) redriven: u32,
 }
 
-/// What the policies say.
+/// The decision of the policies.
 enum PolicyAnswer {
     Deliver,
-    /// It is not to be told, or not yet.
+    /// Do not deliver it, or not yet.
     Skip(String),
-    /// They can't be asked.
+    /// A policy failed.
     Failed(String),
 }
 
-/// What the gates say.
-enum GatesOutcome {
-    Open {
-        annotations: Vec<String>,
-    },
-    /// The others are not told.
-    Stopped(String),
-    /// The others are not told yet.
-    Held {
-        why: String,
-        wait: Option<Duration>,
-    },
-}
-
 impl Notifications {
-    /// Who is to be told of an event, in the order of the config.
+    /// The recipients of an event, in the order of the config.
     pub(super) fn recipients(&self, event: &Event) -> Vec<Recipient<'_>> {
         let routes = || self.settings.routes.iter().zip(&self.pipelines);
         let mut matching: Vec<_> =
             routes().filter(|(route, _)| route.route.matches(event)).collect();
-        // Whoever asks for this event by its name has it so.
+        // A route that names the event takes precedence.
         matching.sort_by_key(|(route, _)| !route.route.names_event(event));
         let notifiers = self.settings.notifiers.iter();
         notifiers.filter_map(|notifier| recipient(notifier, &matching)).collect()
     }
 
-    /// Tells those who listen: the gates first.
+    /// Delivers to the recipients: to the gates first.
     pub(super) async fn deliver_all(
         &self,
         subject: NotificationSubject,
@@ -75,9 +60,9 @@ impl Notifications {
         recipients: &[Recipient<'_>],
         until: Option<Timestamp>,
     ) -> Vec<Delivery> {
-        // What the ledger knows is cheaper to ask than all else: most events are repeats or
-        // routine updates. Where no policy is to be asked about a new account, claiming the
-        // notification asks it as well.
+        // The ledger is read first, since that is the cheapest call: most events are repeats or
+        // routine updates. For a new account without policies, claiming the notification reads its
+        // entry as well.
         let asks = recipients.iter().any(|recipient| !recipient.pipeline.is_empty());
         let claimed_at_once = subject.is_created() && !asks;
         let entries = async {
@@ -96,7 +81,7 @@ impl Notifications {
         let (entries, resolved) = match subject.is_created() {
             true => {
                 let began = self.began(self.ports.clock.now());
-                // One that fails now is asked for again when it is needed.
+                // If this read fails now, it is repeated when the value is needed.
                 let resolved = self.resolve(subject.clone(), event.clone());
                 let (entries, resolved, _) = tokio::join!(entries, resolved, began);
                 (entries, Some(resolved))
@@ -107,7 +92,7 @@ impl Notifications {
         let (mut open, mut deliveries) = (Vec::new(), Vec::new());
         for (recipient, entry) in entries {
             match entry {
-                // What a gate has said is asked for by those that come after it.
+                // The notifications after a gate need its decision.
                 Some(entry) if all_completed || !recipient.notifier.gate => {
                     deliveries.push(subject.delivery(&recipient.notifier.name).from_entry(&entry));
                 }
@@ -125,7 +110,7 @@ impl Notifications {
         deliveries
     }
 
-    /// Does what is due to those that were not told yet, and to the gates before them.
+    /// Delivers the notifications that are due and not delivered yet, with the gates before them.
     pub(super) async fn deliver_due(
         &self,
         resolved: &ResolvedSubject,
@@ -152,7 +137,7 @@ impl Notifications {
             let skipped = rest.iter().map(|recipient| {
                 delivery(recipient)
                     .with_outcome(DeliveryOutcome::Skipped)
-                    .with_rule(IgnoreReason::Closed)
+                    .with_rule(NoDeliveryReason::Closed)
                     .with_detail(&why)
             });
             all.extend(skipped);
@@ -173,47 +158,7 @@ impl Notifications {
         all
     }
 
-    /// Asks the gates, and tells the others if those let them.
-    async fn deliver_through_gates(
-        &self,
-        resolved: &ResolvedSubject,
-        recipients: &[Recipient<'_>],
-        until: Option<Timestamp>,
-    ) -> Vec<Delivery> {
-        let delivery =
-            |recipient: &Recipient<'_>| resolved.subject.delivery(&recipient.notifier.name);
-        let (gates, others): (Vec<_>, Vec<_>) =
-            recipients.iter().copied().partition(|recipient| recipient.notifier.gate);
-        let mut all = self.evaluate_and_deliver(resolved, &gates, &[], until).await;
-        let rest = match combine_gates(&all, self.ports.clock.now()) {
-            GatesOutcome::Open { annotations } => {
-                self.evaluate_and_deliver(resolved, &others, &annotations, until).await
-            }
-            GatesOutcome::Stopped(why) => others
-                .iter()
-                .map(|other| {
-                    delivery(other)
-                        .with_outcome(DeliveryOutcome::Skipped)
-                        .with_rule(IgnoreReason::Gate)
-                        .with_detail(&why)
-                })
-                .collect(),
-            GatesOutcome::Held { why, wait } => others
-                .iter()
-                .map(|other| Delivery {
-                    retry_after: wait,
-                    ..delivery(other)
-                        .with_outcome(DeliveryOutcome::Held)
-                        .with_rule(IgnoreReason::Gate)
-                        .with_detail(&why)
-                })
-                .collect(),
-        };
-        all.extend(rest);
-        all
-    }
-
-    /// What is due to an account that has landed; of any other event whoever listens is told.
+    /// Whether an account that was enrolled needs a notification. Any other event always does.
     pub(super) async fn notification_need(
         &self,
         subject: &NotificationSubject,
@@ -227,8 +172,8 @@ impl Notifications {
         Ok(notification_need(*found, joined, began, now, self.settings.lookback))
     }
 
-    /// Asks the policies of each route, and tells whom they let through.
-    async fn evaluate_and_deliver(
+    /// Evaluates the policies of each route, and delivers the notifications that they allow.
+    pub(super) async fn evaluate_and_deliver(
         &self,
         resolved: &ResolvedSubject,
         recipients: &[Recipient<'_>],
@@ -252,7 +197,7 @@ impl Notifications {
                 }
                 PolicyAnswer::Skip(reason) => delivery(recipient)
                     .with_outcome(DeliveryOutcome::Skipped)
-                    .with_rule(IgnoreReason::Policy)
+                    .with_rule(NoDeliveryReason::Policy)
                     .with_detail(reason),
                 PolicyAnswer::Failed(error) => delivery(recipient).failed(error),
             });
@@ -261,7 +206,7 @@ impl Notifications {
         join_all(by_pipeline).await.into_iter().flatten().collect()
     }
 
-    /// Writes down that an account is not to be told.
+    /// Records that an account needs no notification.
     async fn suppress(
         &self,
         resolved: &ResolvedSubject,
@@ -281,7 +226,7 @@ impl Notifications {
         }
     }
 
-    /// Asks the policies of a route. They know accounts only.
+    /// Evaluates the policies of a route. They decide about accounts only.
     async fn evaluate_policies(
         &self,
         resolved: &ResolvedSubject,
@@ -302,7 +247,7 @@ impl Notifications {
             .failures()
             .find(|(policy, _)| !policy.monitored && policy.on_failure == FailureHandling::Retry);
         if let Some((_, failure)) = failed {
-            // A lost onboarding is worse than a late one.
+            // A lost notification is worse than a late one.
             return PolicyAnswer::Failed(failure.to_string());
         }
         let by = evaluation.decision.policy.as_deref().unwrap_or("default");
@@ -318,7 +263,7 @@ impl Notifications {
     }
 }
 
-/// The notifier, if one of the routes that an event takes names it: the first counts.
+/// The notifier as a recipient, if a matching route names it: the first such route counts.
 fn recipient<'o>(
     notifier: &'o ConfiguredNotifier,
     matching: &[(&'o ConfiguredRoute, &'o PolicyPipeline)],
@@ -334,8 +279,8 @@ fn recipient<'o>(
     })
 }
 
-/// What is told of an event, and to whom: of an account that landed or was updated, those who are
-/// told once for each account, and those who are told of each event. A gate is asked before both.
+/// Splits the recipients of an event. If an account was enrolled or updated, some are notified once
+/// for each account, and the others once for each event. A gate is called before both.
 pub(super) fn split_by_once_per<'o>(
     subject: NotificationSubject,
     event: &Arc<Event>,
@@ -359,8 +304,9 @@ pub(super) fn split_by_once_per<'o>(
     parts
 }
 
-/// Of those that nothing else is due to: whom telling was begun with, those that wait for a gate
-/// that was begun with, and the gates before them; and the rest.
+/// Splits recipients that have no new notification due. The first part are those whose delivery was
+/// begun, those that wait for a gate whose delivery was begun, and the gates before them. The
+/// second part is the rest.
 fn partition_in_progress<'o>(open: &[Recipient<'o>]) -> (Vec<Recipient<'o>>, Vec<Recipient<'o>>) {
     let all_wait = open.iter().any(|one| one.in_progress && one.notifier.gate);
     let any = open.iter().any(|one| one.in_progress);
@@ -368,93 +314,11 @@ fn partition_in_progress<'o>(open: &[Recipient<'o>]) -> (Vec<Recipient<'o>>, Vec
     open.iter().copied().partition(stays)
 }
 
-/// Whether nothing is to be done about a notification that was redriven so often.
+/// Whether nothing is left to do about a notification that was redriven so often.
 pub(super) fn is_final(entry: &NotificationEntry, redriven: u32) -> bool {
     match &entry.state {
         NotificationState::Delivered { .. } | NotificationState::Suppressed => true,
         NotificationState::Failed { for_good: Some(last), .. } => redriven <= *last,
         _ => false,
-    }
-}
-
-/// What the gates say together: whoever stops wins, then whoever holds.
-fn combine_gates(gates: &[Delivery], now: Timestamp) -> GatesOutcome {
-    let mut annotations = Vec::new();
-    let mut held = None;
-    for gate in gates {
-        let name = &gate.notifier;
-        match (&gate.decision, gate.outcome) {
-            (GateDecision::Stop { reason }, _) => {
-                return GatesOutcome::Stopped(format!("gate `{name}`: {reason}"));
-            }
-            (GateDecision::Hold { until, reason }, _) => {
-                let wait = Duration::try_from(*until - now).unwrap_or_default();
-                let why = format!("gate `{name}` holds it until {until}: {reason}");
-                held = Some(GatesOutcome::Held { why, wait: Some(wait) });
-            }
-            (_, DeliveryOutcome::Failed) => {
-                let detail = gate.detail.as_deref().unwrap_or_default();
-                let why = format!("gate `{name}` has not answered: {detail}");
-                held.get_or_insert(GatesOutcome::Held { why, wait: None });
-            }
-            (GateDecision::Annotate { annotations: lines }, _) => annotations.extend(lines.clone()),
-            (GateDecision::Go, _) => {}
-        }
-    }
-    held.unwrap_or(GatesOutcome::Open { annotations })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use groundcrew_core::notification::NotificationKey;
-    use rstest::rstest;
-
-    fn at(second: i64) -> Timestamp {
-        Timestamp::constant(1_700_000_000 + second, 0)
-    }
-
-    fn gate(outcome: DeliveryOutcome, decision: GateDecision) -> Delivery {
-        let account = "111122223333".parse().unwrap();
-        let key = NotificationKey::for_onboarding(&account, "gate");
-        let delivery = Delivery::new("gate", key, "account".into(), Some(account));
-        Delivery { decision, detail: Some("down".into()), ..delivery.with_outcome(outcome) }
-    }
-
-    fn annotation(text: &str) -> Delivery {
-        gate(DeliveryOutcome::Delivered, GateDecision::Annotate { annotations: vec![text.into()] })
-    }
-
-    fn hold() -> Delivery {
-        gate(DeliveryOutcome::Held, GateDecision::Hold { until: at(60), reason: "no owner".into() })
-    }
-
-    fn stop() -> Delivery {
-        gate(DeliveryOutcome::AlreadyDelivered, GateDecision::Stop { reason: "wrong OU".into() })
-    }
-
-    #[rstest]
-    #[case::none(vec![], "open []")]
-    #[case::go(vec![gate(DeliveryOutcome::Delivered, GateDecision::Go)], "open []")]
-    #[case::notes(vec![annotation("a"), annotation("b")], "open [\"a\", \"b\"]")]
-    #[case::stop(vec![annotation("a"), hold(), stop()], "stopped: gate `gate`: wrong OU")]
-    #[case::hold(
-        vec![annotation("a"), gate(DeliveryOutcome::Failed, GateDecision::Go), hold()],
-        "held 60: gate `gate` holds it until 2023-11-14T22:14:20Z: no owner"
-    )]
-    #[case::no_answer(
-        vec![gate(DeliveryOutcome::Failed, GateDecision::Go), annotation("a")],
-        "held later: gate `gate` has not answered: down"
-    )]
-    fn gate_decisions(#[case] gates: Vec<Delivery>, #[case] expected: &str) {
-        let said = match combine_gates(&gates, at(0)) {
-            GatesOutcome::Open { annotations } => format!("open {annotations:?}"),
-            GatesOutcome::Stopped(why) => format!("stopped: {why}"),
-            GatesOutcome::Held { why, wait: Some(wait) } => {
-                format!("held {}: {why}", wait.as_secs())
-            }
-            GatesOutcome::Held { why, wait: None } => format!("held later: {why}"),
-        };
-        assert_eq!(said, expected);
     }
 }

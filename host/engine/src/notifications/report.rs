@@ -1,11 +1,11 @@
-//! What became of an event.
+//! The results of handling events and notifications.
 
 use std::fmt;
 use std::time::Duration;
 
 use groundcrew_core::account::AccountId;
 use groundcrew_core::event::Event;
-use groundcrew_core::ignore_reason::IgnoreReason;
+use groundcrew_core::no_delivery_reason::NoDeliveryReason;
 use groundcrew_core::notification::{
     GateDecision, NotificationEntry, NotificationKey, NotificationState,
 };
@@ -14,35 +14,35 @@ use jiff::Timestamp;
 
 use crate::{EngineEvent, Observer};
 
-/// What became of one event.
+/// The result of handling one event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventReport {
     /// The event's name; `None` when it could not be read.
     pub event: Option<String>,
-    /// What was done.
+    /// The outcome.
     pub outcome: EventOutcome,
-    /// By which rule it was ignored; `None` if it was not.
-    pub rule: Option<IgnoreReason>,
-    /// Why nothing was done, or what went wrong with the event as a whole.
+    /// The rule by which it was ignored; `None` if it was not.
+    pub rule: Option<NoDeliveryReason>,
+    /// Why it was ignored, or why the event failed as a whole.
     pub reason: Option<String>,
-    /// What became of each notification.
+    /// The result of each notification.
     pub notifications: Vec<Delivery>,
-    /// The alerts that are out.
+    /// The alerts that were published.
     pub alerts: Vec<Alert>,
-    /// Whether the event itself is wrong: delivering it again can't help.
+    /// Whether the event itself is malformed: delivering it again can't help.
     pub malformed: bool,
 }
 
-/// What was done about an event.
+/// The outcome of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EventOutcome {
-    /// At least one notifier was told, and none failed.
+    /// At least one notification was delivered, and none failed.
     Notified,
-    /// It was handed over to the notifications queue.
+    /// Its notifications were sent to the notifications queue.
     Queued,
     /// There was nothing to do.
     Ignored,
-    /// Something could not be done. Delivering the event again repeats only that.
+    /// Something failed. Delivering the event again repeats only that part.
     Failed,
 }
 
@@ -57,55 +57,55 @@ impl fmt::Display for EventOutcome {
     }
 }
 
-/// What became of one notification.
+/// The result of one notification.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delivery {
     /// Name of the notifier.
     pub notifier: String,
-    /// What the ledger knows it by.
+    /// Its key in the ledger.
     pub key: NotificationKey,
     /// What it is about, for people: `account 111122223333`, or an event.
     pub description: String,
     /// The account, if it is about one.
     pub account: Option<AccountId>,
-    /// What became of it.
+    /// The outcome.
     pub outcome: DeliveryOutcome,
-    /// What the other system calls the result.
+    /// The other system's name for the result.
     pub reference: Option<String>,
-    /// By which rule it was not told; `None` if it was told, or was to be.
-    pub rule: Option<IgnoreReason>,
-    /// Why it was not told.
+    /// The rule by which it was not delivered; `None` if it was delivered, or should have been.
+    pub rule: Option<NoDeliveryReason>,
+    /// Why it was not delivered.
     pub detail: Option<String>,
-    /// Whether telling again can't help.
+    /// Whether a retry can't help.
     pub permanent: bool,
-    /// How long to wait before it is told again: the other system asked for it, or a gate holds
-    /// it.
+    /// How long to wait before the next try, because the other system asked for that or a gate
+    /// holds it.
     pub retry_after: Option<Duration>,
-    /// It failed for good, and the other system may have it: it is told again by nobody but a
-    /// person. How often it had been redriven by then.
+    /// Set if it failed for good and the other system may have it, so that only an operator can
+    /// send it again: how often it had been redriven by then.
     pub for_good: Option<u32>,
-    /// How often it was tried.
+    /// The number of tries.
     pub attempts: u32,
-    /// What a gate says about those that come after it.
+    /// The decision of a gate about the notifications after it.
     pub decision: GateDecision,
 }
 
-/// What became of one notification.
+/// The result of one notification.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DeliveryOutcome {
-    /// The other system was told now.
+    /// It was delivered now.
     Delivered,
-    /// It was told before.
+    /// It was delivered before.
     AlreadyDelivered,
-    /// The account is older than the ledger: it is written down as not to be told.
+    /// The account is older than the ledger: it is recorded as needing no notification.
     Suppressed,
-    /// A policy or a gate says not to tell.
+    /// A policy or a gate decided against it.
     Skipped,
-    /// It is not told yet: a gate holds it, or has not answered.
+    /// It is not delivered yet: a gate holds it, or has not answered.
     Held,
     /// It is in the notifications queue.
     Queued,
-    /// It could not be told.
+    /// It could not be delivered.
     Failed,
 }
 
@@ -124,7 +124,7 @@ impl fmt::Display for DeliveryOutcome {
 }
 
 impl EventReport {
-    /// Shows what became of the notifications, and the alerts that are out.
+    /// Emits the results of the notifications and the published alerts to an observer.
     pub(crate) fn report_to(&self, observer: &dyn Observer, now: Timestamp) {
         self.notifications
             .iter()
@@ -144,12 +144,12 @@ impl EventReport {
         }
     }
 
-    pub(super) fn ignored(self, rule: IgnoreReason, reason: String) -> Self {
+    pub(super) fn ignored(self, rule: NoDeliveryReason, reason: String) -> Self {
         let (rule, reason) = (Some(rule), Some(reason));
         Self { outcome: EventOutcome::Ignored, rule, reason, ..self }
     }
 
-    /// With these notifications, which say what the outcome is.
+    /// Adds these notifications, and sets the outcome that follows from them.
     pub(super) fn with_deliveries(mut self, deliveries: Vec<Delivery>) -> Self {
         self.notifications.extend(deliveries);
         let any = |outcome| self.notifications.iter().any(|delivery| delivery.outcome == outcome);
@@ -171,7 +171,7 @@ impl EventReport {
         self
     }
 
-    /// It has failed as a whole.
+    /// Marks it as failed as a whole.
     pub(super) fn failed_as_a_whole(mut self, reason: String) -> Self {
         self.outcome = EventOutcome::Failed;
         self.rule = None;
@@ -219,15 +219,15 @@ impl Delivery {
         self.with_outcome(DeliveryOutcome::Failed).with_detail(error)
     }
 
-    /// As the ledger has it.
+    /// The result that the ledger's entry means.
     pub(super) fn from_entry(self, entry: &NotificationEntry) -> Self {
         match &entry.state {
             NotificationState::Delivered { reference, decision } => Self {
                 reference: Some(reference.clone()),
                 decision: decision.clone(),
                 rule: Some(match self.key.is_onboarding() {
-                    true => IgnoreReason::OncePerAccount,
-                    false => IgnoreReason::OncePerEvent,
+                    true => NoDeliveryReason::OncePerAccount,
+                    false => NoDeliveryReason::OncePerEvent,
                 }),
                 ..self.with_outcome(DeliveryOutcome::AlreadyDelivered)
             },
@@ -235,21 +235,24 @@ impl Delivery {
                 permanent: true,
                 for_good: *for_good,
                 attempts: entry.attempts,
-                ..self.failed(failed_for_good_reason(error)).with_rule(IgnoreReason::FailedForGood)
+                ..self
+                    .failed(failed_for_good_reason(error))
+                    .with_rule(NoDeliveryReason::FailedForGood)
             },
             _ => self
                 .with_outcome(DeliveryOutcome::Suppressed)
-                .with_rule(IgnoreReason::JoinedBefore)
+                .with_rule(NoDeliveryReason::JoinedBefore)
                 .with_detail("the account was there before"),
         }
     }
 
-    /// Whether it failed for good at an earlier time, and was not tried now.
+    /// Whether it failed for good earlier, and was not tried now.
     pub(super) fn failed_before(&self) -> bool {
-        self.outcome == DeliveryOutcome::Failed && self.rule == Some(IgnoreReason::FailedForGood)
+        self.outcome == DeliveryOutcome::Failed
+            && self.rule == Some(NoDeliveryReason::FailedForGood)
     }
 
-    /// What the ledger notes once people know that it failed for good.
+    /// The ledger's marker that the alert about its failure for good was published.
     pub(super) fn failed_for_good_marker(&self) -> Option<String> {
         Some(format!("failed for good {} {}", self.key, self.for_good?))
     }
@@ -258,7 +261,7 @@ impl Delivery {
         Self { decision, ..self }
     }
 
-    pub(super) fn with_rule(self, rule: IgnoreReason) -> Self {
+    pub(super) fn with_rule(self, rule: NoDeliveryReason) -> Self {
         Self { rule: Some(rule), ..self }
     }
 
@@ -267,32 +270,35 @@ impl Delivery {
     }
 }
 
-/// Why what failed for good is not tried again.
+/// Why a notification that failed for good is not retried.
 pub(super) fn failed_for_good_reason(error: &str) -> String {
     format!(
         "{error} (the other system may have it all the same, so it is not sent again by itself)"
     )
 }
 
-/// The rule by which nobody was told, and why, for people. What is held comes first: it is not over.
-fn ignored_because(notifications: &[Delivery]) -> (IgnoreReason, String) {
+/// The rule by which no notification was delivered, and the reason, for operators. A held
+/// notification comes first, since it is not over.
+fn ignored_because(notifications: &[Delivery]) -> (NoDeliveryReason, String) {
     let held = notifications.iter().find(|delivery| delivery.outcome == DeliveryOutcome::Held);
     let Some(first) = held.or(notifications.first()) else {
-        return (IgnoreReason::NothingLost, "no account needs a notification".to_owned());
+        return (NoDeliveryReason::NothingLost, "no account needs a notification".to_owned());
     };
-    let rule = first.rule.unwrap_or(IgnoreReason::NoRoute);
+    let rule = first.rule.unwrap_or(NoDeliveryReason::NoRoute);
     let detail = || first.detail.clone().unwrap_or_else(|| "it needs no notification".to_owned());
     let alike = notifications.iter().all(|delivery| delivery.rule == first.rule);
     let reason = match rule {
         _ if held.is_some() => detail(),
         _ if !alike => "every notification was delivered before, or is not due".to_owned(),
-        IgnoreReason::OncePerAccount => {
+        NoDeliveryReason::OncePerAccount => {
             "every notifier was notified of the account before, and is notified once for each \
                                  account (`once_per = \"account\"`)"
                 .to_owned()
         }
-        IgnoreReason::OncePerEvent => "every notifier was notified of this event before".to_owned(),
-        IgnoreReason::JoinedBefore => "the account is not new: it joined before the lookback \
+        NoDeliveryReason::OncePerEvent => {
+            "every notifier was notified of this event before".to_owned()
+        }
+        NoDeliveryReason::JoinedBefore => "the account is not new: it joined before the lookback \
                                (`ledger.onboarding_lookback`), or before the ledger began"
             .to_owned(),
         _ => detail(),

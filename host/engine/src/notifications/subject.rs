@@ -1,5 +1,5 @@
-//! What is to be told: an account that landed or another event, with what is known of it. Of an
-//! account that is what AWS Organizations says, or failing that what its event says.
+//! The subject of a notification: an account that was enrolled or another event, with what is known
+//! about it. The data of an account is that of AWS Organizations, or else that of its event.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,20 +14,20 @@ use tokio::time::timeout;
 
 use super::{Delivery, Notifications};
 
-/// How long looking an account up may take. Calls to Organizations wait for minutes when
-/// they are throttled; what an event says is enough to tell of an account.
+/// How long an account's lookup may take. Calls to Organizations wait for minutes when they are
+/// throttled; the data in an event is enough for a notification.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What is to be told.
+/// The subject of a notification.
 #[derive(Clone, Debug)]
 pub(super) enum NotificationSubject {
-    /// An account has landed. Told once in its life.
+    /// An account was enrolled. Delivered once in the account's life.
     Onboarding(EnrolledAccount, Discovery),
-    /// An event that somebody wants to know of. Told once, whatever its id.
+    /// An event that a route sends to the notifier. Delivered once, whatever its id.
     Event(Arc<Event>, Option<AccountId>),
 }
 
-/// What is to be told, and what is known of it.
+/// The subject of a notification, with what was looked up about it.
 pub(super) struct ResolvedSubject {
     pub(super) subject: NotificationSubject,
     /// The event that led to it, unless a sweep found the account.
@@ -40,7 +40,7 @@ pub(super) struct ResolvedSubject {
 }
 
 impl NotificationSubject {
-    /// What the ledger knows it by.
+    /// Its key in the ledger.
     pub(super) fn key(&self, notifier: &str) -> NotificationKey {
         match self {
             Self::Onboarding(enrolled, _) => {
@@ -58,7 +58,7 @@ impl NotificationSubject {
         }
     }
 
-    /// For people.
+    /// Its description for operators.
     pub(super) fn description(&self) -> String {
         match self {
             Self::Onboarding(enrolled, _) => format!("account {}", enrolled.id),
@@ -72,12 +72,12 @@ impl NotificationSubject {
         }
     }
 
-    /// Whether it is an account that has landed, told once in its life.
+    /// Whether it is an account that was enrolled, which is notified of once in its life.
     pub(super) fn is_onboarding(&self) -> bool {
         matches!(self, Self::Onboarding(..))
     }
 
-    /// The event itself as what is told, for those who want to know of each.
+    /// The event itself as the subject, for recipients that are notified once for each event.
     pub(super) fn as_event(&self, event: &Arc<Event>) -> Self {
         Self::Event(Arc::clone(event), self.account().cloned())
     }
@@ -87,15 +87,15 @@ impl NotificationSubject {
         matches!(self, Self::Onboarding(_, Discovery::Created))
     }
 
-    /// What became of telling it, to be said by what follows.
+    /// A delivery of it without a result yet.
     pub(super) fn delivery(&self, notifier: &str) -> Delivery {
         Delivery::new(notifier, self.key(notifier), self.description(), self.account().cloned())
     }
 }
 
 impl ResolvedSubject {
-    /// The state of an account that has landed and was closed since. Other events are told of
-    /// closed accounts too.
+    /// The state of an account that was enrolled and has been closed since. Other events are
+    /// delivered for closed accounts too.
     pub(super) fn closed_state(&self) -> Option<AccountState> {
         self.account.as_ref().filter(|_| self.subject.is_onboarding())?.closed_state()
     }
@@ -107,7 +107,8 @@ impl ResolvedSubject {
 }
 
 impl Notifications {
-    /// Looks up what is to be told. Never fails: the event is believed then.
+    /// Looks up the account of a subject. Never fails: without a lookup it uses the data in the
+    /// event.
     pub(super) async fn resolve(
         &self,
         subject: NotificationSubject,
@@ -152,7 +153,7 @@ impl Notifications {
         }
     }
 
-    /// An account that a sweep found in a listing.
+    /// The subject for an account that a sweep found in a listing.
     pub(super) async fn resolve_listed(&self, account: Arc<Account>) -> ResolvedSubject {
         let tags = self.tags(&account.id).await;
         let subject = onboarding_subject(&account, Discovery::Backfilled);
@@ -169,7 +170,7 @@ impl Notifications {
     }
 }
 
-/// That an account has landed whose event was lost.
+/// The subject for an enrolled account whose event was lost.
 pub(super) fn onboarding_subject(account: &Account, found: Discovery) -> NotificationSubject {
     let enrolled = EnrolledAccount {
         id: account.id.clone(),

@@ -1,4 +1,4 @@
-//! The notifications of a host on their way: out of their queue, and of accounts whose event was lost.
+//! The loop of a host that delivers notifications from their queue and runs the backfill.
 
 use std::sync::Arc;
 
@@ -14,11 +14,11 @@ use crate::queues::{LONG_POLL, QUEUE_RETRY, receive_with_permits};
 use crate::retry::task_result;
 use crate::stop::StopSignal;
 
-/// Most notifications that are seen to at once, those that wait for the turn of their notifier
-/// included, so that one that hangs delays no other.
+/// The most notifications that are handled at once, including those that wait for their notifier's
+/// turn, so that a notifier that hangs delays no other.
 const MAX_CONCURRENT_DELIVERIES: usize = 400;
 
-/// What seeing to a notification takes.
+/// What handling a notification takes.
 pub(crate) struct DeliveryWorker {
     pub(crate) notifications: Arc<Notifications>,
     pub(crate) alerter: Arc<Alerter>,
@@ -27,22 +27,22 @@ pub(crate) struct DeliveryWorker {
     pub(crate) stop: StopSignal,
 }
 
-/// Notifications that came out of their queue, each with the right to be told now.
+/// Notifications from the queue, each with its permit.
 type Batch = Vec<(ReceivedNotification, OwnedSemaphorePermit)>;
 
-/// The notifications of a host on their way.
+/// The notifications of a host that are under way.
 pub(crate) struct NotificationLoop {
     worker: Arc<DeliveryWorker>,
-    /// The right to see to a notification now.
+    /// The permits for handling notifications.
     permits: Arc<Semaphore>,
     receives: JoinSet<Option<Batch>>,
     deliveries: JoinSet<()>,
-    /// At most one looks for accounts whose event was lost.
+    /// The backfill under way, at most one.
     backfills: JoinSet<()>,
 }
 
 impl NotificationLoop {
-    /// Takes what is in the queue from now on.
+    /// Receives from the queue from now on.
     pub(crate) fn new(worker: DeliveryWorker) -> Self {
         let mut this = Self {
             worker: Arc::new(worker),
@@ -55,12 +55,12 @@ impl NotificationLoop {
         this
     }
 
-    /// Whether no account whose event was lost is looked for. What is in the queue stays there.
+    /// Whether no backfill runs. Notifications in the queue don't count: they stay there.
     pub(crate) fn is_idle(&self) -> bool {
         self.backfills.is_empty()
     }
 
-    /// Waits for notifications, once, as soon as there is room for as many as come at once.
+    /// Receives once, as soon as there are permits for a full batch.
     fn receive(&mut self) {
         if self.worker.stop.is_set() {
             return;
@@ -96,13 +96,12 @@ impl NotificationLoop {
         });
     }
 
-    /// Ends when something has come of the queue, or of a notification; `None` when nothing is under
-    /// way.
+    /// Ends when a receive, a delivery or the backfill has ended; `None` when nothing is under way.
     pub(crate) async fn next(&mut self) -> Option<()> {
         tokio::select! {
             biased;
             Some(received) = self.receives.join_next() => {
-                // Nothing more comes once the host is to stop.
+                // Once the host stops, nothing more is received.
                 if let Some(batch) = task_result(received).flatten() {
                     batch.into_iter().for_each(|(message, permit)| self.deliver(message, permit));
                     self.receive();
@@ -115,7 +114,7 @@ impl NotificationLoop {
         }
     }
 
-    /// Tells what came out of the queue.
+    /// Delivers a notification from the queue.
     fn deliver(&mut self, message: ReceivedNotification, permit: OwnedSemaphorePermit) {
         let worker = Arc::clone(&self.worker);
         self.deliveries.spawn(async move {
@@ -126,9 +125,9 @@ impl NotificationLoop {
         });
     }
 
-    /// Looks for accounts whose event was lost, beside everything else.
+    /// Starts a backfill in a task of its own.
     pub(crate) fn start_backfill(&mut self) {
-        // One that still goes on looks at the same accounts.
+        // A backfill that still runs covers the same accounts.
         if !self.backfills.is_empty() {
             return;
         }
@@ -139,12 +138,13 @@ impl NotificationLoop {
         });
     }
 
-    /// Lets what is being told end, and shows what waits for its turn to other hosts.
+    /// Waits for the deliveries under way, and makes the messages that wait for their turn visible
+    /// to other hosts.
     pub(crate) async fn finish(&mut self) {
         while self.next().await.is_some() {}
     }
 
-    /// Cuts off whatever is under way, as a crash would.
+    /// Cancels everything under way, as a crash would.
     pub(crate) async fn abort(&mut self) {
         self.receives.shutdown().await;
         self.deliveries.shutdown().await;

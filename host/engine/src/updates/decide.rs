@@ -1,14 +1,14 @@
-//! Asking the policies about an update.
+//! Evaluates the policies for an update.
 
 use groundcrew_core::decision::Candidate;
-use groundcrew_core::pipeline::FinalDecision;
+use groundcrew_core::decision_combiner::FinalDecision;
 use groundcrew_core::ports::Alert;
 
 use super::Updates;
 use crate::EngineEvent;
 
 impl Updates {
-    /// Asks the policies about an update, and tells of those that fail.
+    /// Evaluates the policies for an update, and publishes alerts about those that fail.
     pub(super) async fn decide(&self, candidate: &Candidate) -> FinalDecision {
         let evaluation = self.pipeline.evaluate(candidate).await;
         for (asked, failure) in evaluation.failures() {

@@ -1,10 +1,10 @@
 //! Updates: keeps every account on the current version of Account Factory.
 //!
-//! [`Updates`] performs what core's scheduler asks for, one file for each thing: `sweep` looks at the
-//! whole organization, `decide` asks the policies, `queue` hands accounts over and receives them,
-//! `start` begins an update with the `parameters` of its account, `track` follows it to its end,
-//! `orders` logs what operators ask for. [`UpdateLoop`] is a scheduler with what it has asked for:
-//! whoever drives it tells it the time.
+//! [`Updates`] performs the actions of core's scheduler, one file for each: `sweep` reads the whole
+//! organization, `decide` evaluates the policies, `queue` sends and receives queued updates,
+//! `start` starts an update with the `parameters` of its account, `track` polls it until it ends,
+//! and `orders` logs operator commands. [`UpdateLoop`] is a scheduler with the tasks of its
+//! actions; its driver passes the time to it.
 
 mod decide;
 mod orders;
@@ -21,28 +21,28 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use groundcrew_core::account::{Account, AccountId, Tags};
 use groundcrew_core::catalog::{LaunchPathId, ProductId};
+use groundcrew_core::decision_combiner::Fallback;
 use groundcrew_core::event::Event;
 use groundcrew_core::lane::LaneId;
 use groundcrew_core::parameters::ParameterSource;
-use groundcrew_core::pipeline::Fallback;
 use groundcrew_core::plan_id::PlanRules;
 use groundcrew_core::ports::{
     AccountDirectory, Alerts, Catalog, Clock, HostKind, IdentityStore, LandingZones, Ledger,
     UpdateQueue,
 };
 use groundcrew_core::scheduler::{Scheduler, SchedulerRules};
-use groundcrew_core::update_need::{AppliedState, Causes};
+use groundcrew_core::update_need::{AccountAppliedState, Causes};
 use jiff::Timestamp;
 
 use crate::alerter::Alerter;
 use crate::observer::Observer;
-use crate::policies::{ConfiguredPolicy, PolicyPipeline};
+use crate::policy_pipeline::{ConfiguredPolicy, PolicyPipeline};
 use crate::stop::StopSignal;
 
 pub use sweep::{SweepError, plan_id};
 pub(crate) use update_loop::UpdateLoop;
 
-/// The world as updates reach it.
+/// The ports of the updates.
 #[derive(Clone)]
 pub struct UpdatePorts {
     /// Service Catalog.
@@ -53,53 +53,53 @@ pub struct UpdatePorts {
     pub landing_zones: Arc<dyn LandingZones>,
     /// IAM Identity Center.
     pub identities: Arc<dyn IdentityStore>,
-    /// The queue of accounts to update.
+    /// The updates queue.
     pub queue: Arc<dyn UpdateQueue>,
-    /// Where people are told.
+    /// The topic for alerts.
     pub alerts: Arc<dyn Alerts>,
-    /// What AWS does not remember.
+    /// The ledger: the data that AWS does not keep.
     pub ledger: Arc<dyn Ledger>,
     /// The time.
     pub clock: Arc<dyn Clock>,
-    /// Whoever wants to see what happens.
+    /// The observer of the engine's events.
     pub observer: Arc<dyn Observer>,
 }
 
-/// Whoever wants to know what updates do to accounts.
+/// A receiver of the events that updates cause.
 #[async_trait]
 pub(crate) trait EventSink: Send + Sync {
-    /// Takes an event over: it is not lost when this returns.
+    /// Takes an event. When this returns, the event can't be lost any more.
     async fn emit(&self, event: Event);
 }
 
-/// What updates go by.
+/// The settings of the updates.
 #[derive(Clone)]
 pub struct UpdateSettings {
     /// The scheduler's rules.
     pub rules: SchedulerRules,
     /// Control Tower's quota of concurrent account operations, shared by everybody.
     pub account_quota: usize,
-    /// Of these, so many are left free for others.
+    /// How many of these operations are left free for others.
     pub reserve: usize,
-    /// For which causes accounts are updated.
+    /// The causes for which accounts are updated.
     pub causes: Causes,
     /// Where plans need approval: the rules by which accounts are updated, the policies and
     /// their settings among them. `None`: nothing needs approval.
     pub approval: Option<PlanRules>,
-    /// The name of this host in the ledger: no two that share one have the same.
+    /// The name of this host in the ledger: no two hosts of a ledger share one.
     pub host: String,
     /// The version of groundcrew in the heartbeats that this host writes into the ledger; `None`:
     /// it writes none, as in a simulation.
     pub version: Option<String>,
     /// Where the parameters of updates come from.
     pub parameters: ParameterSource,
-    /// What happens to an account when every policy abstains.
+    /// The decision when every policy abstains.
     pub fallback: Fallback,
-    /// The policies that are asked about updates, in their order.
+    /// The policies for updates, in their order.
     pub policies: Vec<ConfiguredPolicy>,
 }
 
-/// Performs what the scheduler asks for.
+/// Performs the actions of the scheduler.
 pub(crate) struct Updates {
     ports: UpdatePorts,
     settings: UpdateSettings,
@@ -114,19 +114,19 @@ pub(crate) struct Updates {
 /// The accounts of the organization.
 type AccountsById = Arc<BTreeMap<AccountId, Arc<Account>>>;
 
-/// What is remembered between actions; nothing that a restart must not forget.
+/// Data that is cached between actions. A restart may lose it.
 #[derive(Default)]
 struct UpdateCache {
     product: Option<ProductId>,
     launch_path: Option<LaunchPathId>,
     /// Accounts as a sweep listed them, and when.
     accounts: Option<(Timestamp, AccountsById)>,
-    /// Tags as sweeps saw them, and when.
+    /// Tags as sweeps read them, and when.
     tags: BTreeMap<AccountId, (Timestamp, Tags)>,
     /// Version of the landing zone at the last sweep.
     landing_zone: Option<String>,
-    /// How things stood around accounts, as the last sweep found it in the ledger.
-    applied_states: BTreeMap<AccountId, AppliedState>,
+    /// The applied state of each account, as the last sweep read it from the ledger.
+    applied_states: BTreeMap<AccountId, AccountAppliedState>,
 }
 
 impl Updates {
@@ -153,22 +153,22 @@ impl Updates {
         self.ports.clock.now()
     }
 
-    /// How often the time was set.
+    /// The number of times that the clock was set.
     fn adjustments(&self) -> u64 {
         self.ports.clock.adjustments()
     }
 
     fn cache(&self) -> MutexGuard<'_, UpdateCache> {
-        // Nothing panics while it is held; were it so, the state would still be whole.
+        // Nothing panics while it is locked, and no statement can leave it half-changed.
         self.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A scheduler that knows nothing yet.
+    /// A new scheduler without any observations.
     fn scheduler(&self) -> Scheduler {
         Scheduler::new(self.settings.rules.clone(), self.settings.host.clone(), self.now())
     }
 
-    /// Forgets what it knows by moments, after the time was set.
+    /// Forgets all timestamps, after the time was set.
     fn forget_timestamps(&self) {
         let mut cache = self.cache();
         cache.accounts = None;

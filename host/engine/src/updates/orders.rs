@@ -1,13 +1,13 @@
-//! Orders of operators: this host logs those that it takes in.
+//! Operator commands (orders): this host logs those that it reads.
 
 use groundcrew_core::ports::{LedgerError, Orders};
 
 use super::Updates;
 
 impl Updates {
-    /// Logs the orders that no host has taken in yet: who gave them, when, and what they are. Two
-    /// hosts that read them at the same time both do, and one that dies in between leaves it to the
-    /// next. Without it they are carried out all the same.
+    /// Logs the orders that no host has logged yet: who gave them, when, and what they are. Two
+    /// hosts that read them at the same time both log them. If a host dies in between, the next one
+    /// logs them. Orders take effect even if they are not logged.
     pub(super) async fn log_orders(&self, orders: &Orders) {
         if orders.last_number > orders.last_logged
             && let Err(error) = self.log_orders_after(orders.last_logged).await

@@ -1,25 +1,26 @@
-//! Gathering what the parameters of an update are rebuilt from.
+//! Reads the data from which the parameters of an update are rebuilt.
 
 use groundcrew_core::account::Account;
 use groundcrew_core::aws_error::{AwsError, ErrorClass};
 use groundcrew_core::catalog::ProvisionedProduct;
 use groundcrew_core::parameters::{Outputs, ParameterSource, Parameters, rebuild};
-use groundcrew_core::start_refusal::StartRefusal;
+use groundcrew_core::start_failure::StartFailure;
 
 use super::Updates;
 use super::start::as_transient;
 
 impl Updates {
-    /// The parameters for an update of this account. A failed read tells what to do about it,
-    /// as every other read before a start.
+    /// The parameters for an update of this account. A failed read is classified like every other
+    /// read before a start.
     ///
     /// # Errors
-    /// [`StartRefusal::UnknownParameters`] when one of them is unknown: the update must not be started.
+    /// [`StartFailure::UnknownParameters`] when a parameter is unknown: the update must not be
+    /// started.
     pub(super) async fn parameters(
         &self,
         account: &Account,
         product: &ProvisionedProduct,
-    ) -> Result<Parameters, StartRefusal> {
+    ) -> Result<Parameters, StartFailure> {
         if self.settings.parameters == ParameterSource::Previous {
             return Ok(Parameters::Previous);
         }
@@ -38,7 +39,7 @@ impl Updates {
         };
         match self.ports.catalog.outputs(record).await {
             Ok(outputs) => Ok(Outputs::Found(record.clone(), outputs)),
-            // Of this account alone: others must not wait for it.
+            // This concerns one account only: other accounts must not wait for it.
             Err(error) if error.class == ErrorClass::NotFound => Ok(Outputs::Gone(record.clone())),
             Err(error) => Err(error),
         }

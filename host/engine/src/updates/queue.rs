@@ -1,4 +1,4 @@
-//! The updates queue: hints are put into it, and received again when there is room for a start.
+//! The updates queue: sends queued updates, and receives them when there is room for a start.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::alerts::unreadable_message_alert;
 use crate::queues::{LONG_POLL, SHORT_POLL};
 
 impl Updates {
-    /// Hands over hints.
+    /// Sends queued updates.
     pub(super) async fn enqueue(&self, queued_updates: Vec<QueuedUpdate>) -> Vec<Observation> {
         let accounts = queued_updates.iter().map(|queued_update| queued_update.account.clone());
         match self.ports.queue.send(&queued_updates).await {
@@ -32,7 +32,7 @@ impl Updates {
         }
     }
 
-    /// Receives hints.
+    /// Receives queued updates.
     pub(super) async fn receive(&self, max: usize) -> Observation {
         let poll = match self.kind {
             HostKind::Service => LONG_POLL,
@@ -64,7 +64,7 @@ impl Updates {
             match self.ports.queue.is_empty().await {
                 Ok(true) => return Observation::QueueEmpty,
                 Ok(false) => {}
-                // It only takes longer then until messages that are lost are sent again.
+                // The only effect is that lost messages are sent again later.
                 Err(error) => {
                     tracing::debug!(%error, "could not count the messages of the updates queue")
                 }
@@ -73,15 +73,14 @@ impl Updates {
         Observation::Received(received)
     }
 
-    /// Takes a hint that means nothing any more out of the queue. Left there it comes again, and is
-    /// dropped then.
+    /// Deletes a queued update that is obsolete. If that fails, it comes again and is deleted then.
     pub(super) async fn delete_message(&self, receipt_handle: &str) {
         if let Err(error) = self.ports.queue.delete(receipt_handle).await {
             tracing::warn!(%error, "could not delete a message");
         }
     }
 
-    /// Hides a hint for so long.
+    /// Hides a queued update for this time.
     pub(super) async fn postpone_message(&self, receipt_handle: &str, delay: Duration) {
         if let Err(error) = self.ports.queue.postpone(receipt_handle, delay).await {
             tracing::warn!(%error, "could not postpone a message");

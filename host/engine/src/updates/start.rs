@@ -1,6 +1,6 @@
-//! Starting an update: examine the account once more, ask the policies again, rebuild its
-//! parameters, write the slot down, start. In that order, so that a crash anywhere leaves a
-//! slot that is either not taken, or leads back to the one update it was taken for.
+//! Starts an update: reads the account again, evaluates the policies again, rebuilds the
+//! parameters, takes a slot in the ledger, and starts. The order matters: after a crash at any
+//! point the slot is either not taken, or it leads back to the one update that it was taken for.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -12,11 +12,11 @@ use groundcrew_core::catalog::{
     ArtifactId, LaunchPathId, ProductId, ProvisionedProduct, ProvisionedProductId, RecordId,
     UpdateRequest,
 };
+use groundcrew_core::decision_combiner::DecisionOutcome;
 use groundcrew_core::lane::LaneId;
-use groundcrew_core::pipeline::DecisionOutcome;
 use groundcrew_core::ports::{LedgerError, QueuedUpdate, Slot, SlotLimits, SlotOutcome};
-use groundcrew_core::scheduler::{CandidateState, StartOutcome};
-use groundcrew_core::start_refusal::StartRefusal;
+use groundcrew_core::scheduler::{AccountUpdateState, StartOutcome};
+use groundcrew_core::start_failure::StartFailure;
 use groundcrew_core::update_need::UpdateNeed;
 use sha2::{Digest, Sha256};
 
@@ -25,15 +25,14 @@ use super::sweep::{candidate_state, is_busy, ou};
 use crate::EngineEvent;
 use crate::retry::retry_until_success;
 
-/// How often a start whose answer was lost is repeated at once. The token makes a repeat
-/// harmless.
+/// How often a start whose response was lost is tried at once. The token makes a repeat harmless.
 const MAX_START_ATTEMPTS: u32 = 3;
 
 /// Why an update was not started.
 #[derive(Debug, thiserror::Error)]
 enum StartError {
     #[error(transparent)]
-    Refused(#[from] StartRefusal),
+    Refused(#[from] StartFailure),
     #[error(transparent)]
     Ledger(#[from] LedgerError),
 }
@@ -58,7 +57,7 @@ impl Updates {
 
     async fn try_start(&self, queued_update: &QueuedUpdate) -> Result<StartOutcome, StartError> {
         let catalog = &self.ports.catalog;
-        // Everything is read anew, at once: what the sweep saw may be a day old.
+        // Everything is read again, concurrently: the sweep's data may be a day old.
         let (product, account, tags, progress) = tokio::join!(
             catalog.provisioned_product(&queued_update.provisioned_product),
             self.ports.directory.account(&queued_update.account),
@@ -66,18 +65,21 @@ impl Updates {
             self.ports.ledger.progress(&queued_update.account, &queued_update.target),
         );
         self.cache_account(&queued_update.account, &account);
-        // Closed, or no longer enrolled, since the sweep: nobody else's trouble.
+        // Closed or no longer enrolled since the sweep. No other account is affected.
         if is_gone(&product) || is_gone(&account) {
-            return Ok(StartOutcome::DecisionChanged(CandidateState::Skipped));
+            return Ok(StartOutcome::DecisionChanged(AccountUpdateState::Skipped));
         }
         let product = product.map_err(as_transient)?;
         if product.account != queued_update.account {
-            // It would get the parameters of this account. The next sweep finds the right one.
+            // It would get the parameters of this account. The next sweep finds the right product.
             let (product, other) = (&product.id, &product.account);
-            tracing::warn!(account = %queued_update.account, %product, %other, "a hint names a product of another account: dropped");
-            return Ok(StartOutcome::DecisionChanged(CandidateState::Skipped));
+            tracing::warn!(account = %queued_update.account, %product, %other, "a queued update \
+                                                                                names a product \
+                                                                                of another \
+                                                                                account: dropped");
+            return Ok(StartOutcome::DecisionChanged(AccountUpdateState::Skipped));
         }
-        // Another host may have tried it meanwhile.
+        // Another host may have tried to update the account meanwhile.
         let progress = progress?;
         let account = account.map_err(as_transient)?;
         if is_busy(&product) {
@@ -88,13 +90,13 @@ impl Updates {
         let cause =
             match self.update_need(&product, &queued_update.target, Some(&account), own_failure) {
                 UpdateNeed::Current => return Ok(StartOutcome::Current),
-                // Since the sweep.
+                // It was closed since the sweep.
                 UpdateNeed::Closed(state) => {
                     self.log_closed(&queued_update.account, state);
-                    return Ok(StartOutcome::DecisionChanged(CandidateState::Closed));
+                    return Ok(StartOutcome::DecisionChanged(AccountUpdateState::Closed));
                 }
                 UpdateNeed::Excluded(_) => {
-                    return Ok(StartOutcome::DecisionChanged(CandidateState::Skipped));
+                    return Ok(StartOutcome::DecisionChanged(AccountUpdateState::Skipped));
                 }
                 UpdateNeed::Update(cause) => cause,
             };
@@ -135,7 +137,7 @@ impl Updates {
                     return Err(error.into());
                 }
             },
-            // Taken by an earlier run of this host for this very start.
+            // An earlier run of this host took it for this same start.
             SlotOutcome::AlreadyHeld(held) if held.token == slot.token => {}
             refused => return Ok(outcome_without_slot(&refused, lane)),
         }
@@ -161,7 +163,7 @@ impl Updates {
         }
     }
 
-    /// Tells that an update runs.
+    /// Logs that an update runs, and emits the event.
     fn report_started(&self, slot: &Slot, what: &str) {
         tracing::info!(
             account = %slot.account,
@@ -175,8 +177,8 @@ impl Updates {
         self.ports.observer.observe(self.now(), EngineEvent::Started(slot));
     }
 
-    /// What a sweep remembers of an account is what was seen of it last: otherwise the next sweep
-    /// would decide about it as it was, and this again about it as it is.
+    /// Caches the newest data of an account for the next sweep. Otherwise the next sweep would
+    /// decide with the old data, and the start after it with the new data again.
     fn cache_account(&self, id: &AccountId, account: &Result<Arc<Account>, AwsError>) {
         let mut cache = self.cache();
         let Some((_, listing)) = &mut cache.accounts else { return };
@@ -191,8 +193,8 @@ impl Updates {
         }
     }
 
-    /// Something runs on the account. Towards this target it is as good as ours: it is
-    /// tracked, and holds a slot. Anything else is waited for.
+    /// Handles an account with a running operation. An update to this target is adopted, whoever
+    /// started it: it is tracked, and holds a slot. For any other operation the account waits.
     async fn adopt(
         &self,
         queued_update: &QueuedUpdate,
@@ -253,9 +255,10 @@ impl Updates {
         self.ports.ledger.take_slot(slot, limits).await
     }
 
-    /// Whether one of the `free` operations of the quota is for this slot. Other starts, of this host
-    /// and of others, may have seen the same operations free: each has written its slot before it asks
-    /// here, so that whoever asks later sees the others. The first come first.
+    /// Whether this slot may use one of the `free` operations of the quota. Other starts, of this
+    /// host and of others, may have read the same number. Each start writes its slot before it
+    /// calls this, so that a later call sees the slots of the earlier ones. The earliest slots go
+    /// first.
     async fn has_quota_left(
         &self,
         slot: &Slot,
@@ -274,22 +277,24 @@ impl Updates {
         retry_until_success("free a slot", || self.ports.ledger.free_slot(slot, None, None)).await;
     }
 
-    /// Writes down the record of a start.
+    /// Writes the record of a start into the ledger.
     pub(super) async fn record_start(&self, mut slot: Slot, record: RecordId) -> Slot {
-        retry_until_success("note a record", || self.ports.ledger.record_start(&slot, &record))
-            .await;
+        retry_until_success("record the record of a start", || {
+            self.ports.ledger.record_start(&slot, &record)
+        })
+        .await;
         slot.record = Some(record);
         slot
     }
 
-    /// The update that a slot is for. Everything that it takes is read here, so that nothing
-    /// can fail between the slot and the start.
+    /// The request for the update of a slot. All of its data is read here, so that nothing can fail
+    /// between the slot and the start.
     pub(super) async fn build_request(
         &self,
         slot: &Slot,
         account: &Account,
         product: &ProvisionedProduct,
-    ) -> Result<UpdateRequest, StartRefusal> {
+    ) -> Result<UpdateRequest, StartFailure> {
         let parameters = self.parameters(account, product).await?;
         let factory = self.product().await.map_err(as_transient)?;
         Ok(UpdateRequest {
@@ -302,11 +307,10 @@ impl Updates {
         })
     }
 
-    /// Starts the update that a slot was taken for. `None` when it may have started and
-    /// its record is not known.
+    /// Starts the update of a slot. `None` when it may have started and its record is not known.
     ///
     /// # Errors
-    /// When it has certainly not started.
+    /// When the update has certainly not started.
     pub(super) async fn start_with_retries(
         &self,
         slot: &Slot,
@@ -316,7 +320,7 @@ impl Updates {
         for _ in 0..MAX_START_ATTEMPTS {
             match self.ports.catalog.start_update(request).await {
                 Ok(record) => return Ok(Some(record)),
-                // Whatever a repeat is answered, the first may have taken effect.
+                // Whatever the response to a repeat is, the first call may have taken effect.
                 Err(error) if unsure || error.effect_possible => {
                     unsure = true;
                     tracing::warn!(account = %slot.account, %error, "no answer to the start");
@@ -345,14 +349,14 @@ impl Updates {
     }
 }
 
-/// What becomes of a start for which no slot was to be had.
+/// The outcome of a start that got no slot.
 fn outcome_without_slot(outcome: &SlotOutcome, lane: LaneId) -> StartOutcome {
     match outcome {
         SlotOutcome::Acquired | SlotOutcome::AlreadyHeld(_) => StartOutcome::AccountBusy,
         SlotOutcome::LimitReached => StartOutcome::NoCapacity,
         SlotOutcome::OuLimitReached => StartOutcome::OuLimitReached,
         SlotOutcome::DeadLettered => {
-            StartOutcome::DecisionChanged(CandidateState::DeadLettered { lane })
+            StartOutcome::DecisionChanged(AccountUpdateState::DeadLettered { lane })
         }
     }
 }
@@ -361,8 +365,8 @@ fn is_gone<T>(answer: &Result<T, AwsError>) -> bool {
     answer.as_ref().is_err_and(|error| error.class == ErrorClass::NotFound)
 }
 
-/// Whatever a read before the start is answered, nothing has run, and the account is not to
-/// blame: it does not fail for good.
+/// Makes the error of a read before the start transient: nothing has run, and the account is not
+/// the cause, so the update does not fail for good.
 pub(super) fn as_transient(error: AwsError) -> AwsError {
     match error.class {
         ErrorClass::Permanent | ErrorClass::Unknown => {
@@ -372,9 +376,9 @@ pub(super) fn as_transient(error: AwsError) -> AwsError {
     }
 }
 
-/// The idempotency token of a start. It names the state that the start was decided in, by
-/// the product's last record: the same start again gives the same token, a later try of
-/// the same account another one.
+/// The idempotency token of a start. It identifies the state before the start by the product's last
+/// record: a repeat of the same start gives the same token, and a later try of the same account
+/// gives another one.
 pub(super) fn token(
     product: &ProvisionedProductId,
     target: &ArtifactId,

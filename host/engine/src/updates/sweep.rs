@@ -1,8 +1,8 @@
-//! A sweep: looks at every enrolled account and finds those that need an update. Service
-//! Catalog is the truth on that; what it doesn't remember, such as in which OU an account was
-//! updated last, is in the ledger. What Organizations knows of accounts, their tags and OUs,
-//! is remembered for as long as the queue's window: it only chooses the lane, and is read
-//! again before anything is done to an account.
+//! A sweep: reads every enrolled account and finds those that need an update. Service Catalog is
+//! the source of truth for that. Data that it doesn't keep, such as the OU in which an account was
+//! last updated, is in the ledger. The accounts, tags and OUs of Organizations are cached for as
+//! long as the queue's window: they only choose the lane, and are read again before anything is
+//! done to an account.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,26 +14,26 @@ use groundcrew_core::catalog::{
     AccountFactory, ArtifactId, ProductId, ProductStatus, ProvisionedProduct,
 };
 use groundcrew_core::decision::{Action, Candidate, Cause};
+use groundcrew_core::decision_combiner::{DecisionOutcome, FinalDecision};
 use groundcrew_core::lane::LaneId;
-use groundcrew_core::pipeline::{DecisionOutcome, FinalDecision};
 use groundcrew_core::plan_id::{PlanId, PlanRules};
 use groundcrew_core::ports::{
-    BlockingLane, HeldAccount, LaneRecord, LaneSummary, LedgerError, Page, Slot, SweepRecord,
+    BlockingHolds, HeldAccount, LaneRecord, LedgerError, Page, Slot, SweepRecord, SweptLane,
     UpdateProgress,
 };
-use groundcrew_core::scheduler::{CandidateState, Sweep, WhenHeld};
-use groundcrew_core::update_need::{AppliedState, ObservedAccount, UpdateNeed};
+use groundcrew_core::scheduler::{AccountUpdateState, Sweep, WhenHeld};
+use groundcrew_core::update_need::{AccountAppliedState, ObservedAccount, UpdateNeed};
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 use super::{AccountsById, Updates};
 use crate::EngineEvent;
 
-/// Tags that are read at once. AWS publishes no rate for it; the adapter slows down when
-/// it is throttled.
+/// How many tags are read at once. AWS publishes no rate limit for that; the adapter slows down
+/// when it is throttled.
 const MAX_CONCURRENT_READS: usize = 8;
 
-/// So often it is tried to read what runs and what was done as they were at one moment.
+/// How often a consistent read of the slots and of the lanes' counts is tried.
 const MAX_COUNT_ATTEMPTS: usize = 5;
 
 /// The field `event` of the log line of a sweep that is complete. The alarm `NoSweepForADay` of
@@ -43,7 +43,7 @@ const SWEEP_COMPLETED: &str = "sweep_completed";
 /// Why a sweep could not be completed. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum SweepError {
-    /// AWS did not say what it was asked for.
+    /// A call to AWS failed.
     #[error(transparent)]
     Aws(#[from] AwsError),
     /// The ledger could not be read or written.
@@ -53,42 +53,42 @@ pub enum SweepError {
 
 /// A sweep that came to an end.
 pub(super) enum SweepOutcome {
-    /// What there is to do, and how many accounts were decided about.
+    /// The sweep, and how many accounts were decided about.
     Complete { sweep: Sweep, outdated: usize },
-    /// Nothing was looked at: the landing zone is being changed, and accounts are to be updated
+    /// Nothing was read: the landing zone is being changed, and accounts have to be updated
     /// afterwards.
     Postponed,
 }
 
-/// How far the lanes were when a sweep began.
+/// The progress of the lanes when a sweep began.
 #[derive(Default)]
 struct LaneCounts {
     lanes: BTreeMap<String, LaneRecord>,
-    /// The accounts whose updates were not settled yet, and their lanes.
+    /// The accounts whose updates had no completion yet, and their lanes.
     slots: BTreeMap<AccountId, String>,
 }
 
-/// What a sweep is made for.
+/// The purpose of a sweep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum SweepMode {
     Run,
-    /// To be looked at: nothing is written down.
+    /// A dry run: nothing is written into the ledger.
     DryRun,
 }
 
-/// What a sweep makes of the enrolled accounts before policies are asked.
+/// The states of the enrolled accounts before the policies are evaluated.
 struct ClassifiedProducts {
-    candidate_states: BTreeMap<AccountId, CandidateState>,
-    /// Policies are asked about these, and why.
+    candidate_states: BTreeMap<AccountId, AccountUpdateState>,
+    /// The accounts for which policies are evaluated, and the causes.
     to_decide: Vec<(ProvisionedProduct, Cause)>,
 }
 
 impl Updates {
-    /// What a sweep would find now, with every account's standing; `None` while the landing zone
-    /// is being changed. Policies are asked; nothing is written down.
+    /// The result of a sweep now, with the state of every account; `None` while the landing zone is
+    /// being changed. It evaluates the policies and writes nothing.
     ///
     /// # Errors
-    /// Why it could not be completed.
+    /// When the sweep could not be completed.
     pub(crate) async fn dry_run_sweep(&self) -> Result<Option<Sweep>, SweepError> {
         Ok(match self.run_sweep(SweepMode::DryRun).await? {
             SweepOutcome::Complete { sweep, .. } => Some(sweep),
@@ -96,7 +96,7 @@ impl Updates {
         })
     }
 
-    /// What there is to do.
+    /// Sweeps the organization.
     pub(super) async fn sweep(&self) -> Result<SweepOutcome, SweepError> {
         self.run_sweep(SweepMode::Run).await
     }
@@ -113,7 +113,7 @@ impl Updates {
             return Ok(SweepOutcome::Postponed);
         }
         self.cache().landing_zone = zone.map(|zone| zone.version);
-        // The operator may have mended them meanwhile.
+        // The operator may have fixed the policies meanwhile.
         self.pipeline.reset_timeouts();
         self.cache().launch_path = None;
         let factory = self.ports.catalog.account_factory().await?;
@@ -136,10 +136,10 @@ impl Updates {
             for (product, cause) in to_decide {
                 let id = product.account.clone();
                 let Some(account) = directory.get(&id) else {
-                    // Enrolled, and gone since: 90 days after it was closed, or to another
-                    // organization.
+                    // It was enrolled and has left the organization since: 90 days after it was
+                    // closed, or for another organization.
                     tracing::warn!(account = %id, "not in the organization; excluded");
-                    accounts.insert(id, CandidateState::Skipped);
+                    accounts.insert(id, AccountUpdateState::Skipped);
                     continue;
                 };
                 let tags =
@@ -172,15 +172,16 @@ impl Updates {
         Ok(SweepOutcome::Complete { sweep, outdated })
     }
 
-    /// Shows a sweep that is complete and counts.
+    /// Logs a completed sweep, and emits the event.
     pub(super) fn report_sweep(&self, sweep: &Sweep, outdated: usize) {
         let accounts = sweep.accounts.len();
-        let current = sweep.accounts.values().filter(|s| **s == CandidateState::Current).count();
+        let current =
+            sweep.accounts.values().filter(|s| **s == AccountUpdateState::Current).count();
         tracing::info!(event = SWEEP_COMPLETED, accounts, current, outdated, "sweep completed");
         self.ports.observer.observe(self.now(), EngineEvent::Swept { accounts, current, outdated });
     }
 
-    /// What is to be done about each account, before any policy is asked.
+    /// Classifies each account, before any policy is evaluated.
     fn classify(
         &self,
         products: Vec<ProvisionedProduct>,
@@ -198,19 +199,19 @@ impl Updates {
             let account = directory.get(&product.account).map(|account| &**account);
             let need = self.update_need(&product, &factory.target, account, own_failure);
             let candidate_state = match (need, dead_lettered) {
-                (UpdateNeed::Current, _) => CandidateState::Current,
-                // Also when it was given up: nothing waits for somebody to redrive it.
+                (UpdateNeed::Current, _) => AccountUpdateState::Current,
+                // Also when it was dead-lettered: no redrive is needed.
                 (UpdateNeed::Closed(state), _) => {
                     self.log_closed(&product.account, state);
-                    CandidateState::Closed
+                    AccountUpdateState::Closed
                 }
                 (UpdateNeed::Excluded(why), _) => {
                     self.report_excluded(&product.account, why);
-                    CandidateState::Skipped
+                    AccountUpdateState::Skipped
                 }
-                // Until it is redriven or the target changes.
+                // It stays so until it is redriven or the target changes.
                 (UpdateNeed::Update(_), Some(progress)) => {
-                    CandidateState::DeadLettered { lane: self.lane_for(progress) }
+                    AccountUpdateState::DeadLettered { lane: self.lane_for(progress) }
                 }
                 (UpdateNeed::Update(cause), None) => {
                     classified.to_decide.push((product, cause));
@@ -222,8 +223,8 @@ impl Updates {
         classified
     }
 
-    /// Whether an account is to be updated, and why. `account` is what Organizations says of it,
-    /// where that is known; `ours` says that updates of this host have failed.
+    /// Whether an account needs an update, and why. `account` is its data from Organizations, if
+    /// known; `own_failure` means that updates by groundcrew have failed.
     pub(super) fn update_need(
         &self,
         product: &ProvisionedProduct,
@@ -233,7 +234,7 @@ impl Updates {
     ) -> UpdateNeed {
         let cache = self.cache();
         let record = product.last_successful_record.clone();
-        let now = account.zip(record).map(|(account, record)| AppliedState {
+        let now = account.zip(record).map(|(account, record)| AccountAppliedState {
             record,
             ou: ou(account),
             landing_zone: cache.landing_zone.clone(),
@@ -257,7 +258,7 @@ impl Updates {
         }
     }
 
-    /// Tells that a rule of the config, and no policy, leaves an account alone.
+    /// Logs that a rule of the config, not a policy, excludes an account, and emits the event.
     fn report_excluded(&self, account: &AccountId, why: &str) {
         if self.pipeline.differs_from_logged(account, Action::Update, why) {
             tracing::info!(%account, verdict = "skip", detail = why, policy = "updates", "decision");
@@ -271,8 +272,8 @@ impl Updates {
             .observe(self.now(), EngineEvent::Decided { account, decision: &decision });
     }
 
-    /// Reads how things stood around accounts after their last successful operations, and notes
-    /// how they stand now where an operation has succeeded since.
+    /// Reads the applied states of accounts, and records the present state of the accounts on which
+    /// an operation has succeeded since.
     async fn load_applied_states(
         &self,
         products: &[ProvisionedProduct],
@@ -286,7 +287,7 @@ impl Updates {
             let Some(record) = &product.last_successful_record else { continue };
             let Some(account) = directory.get(&product.account) else { continue };
             if applied_states.get(&product.account).is_none_or(|before| before.record != *record) {
-                let applied_state = AppliedState {
+                let applied_state = AccountAppliedState {
                     record: record.clone(),
                     ou: ou(account),
                     landing_zone: landing_zone.clone(),
@@ -302,8 +303,8 @@ impl Updates {
         Ok(())
     }
 
-    /// Reads what the lanes have done and what runs, as they were at one moment: a slot is freed and
-    /// its end counted in one write.
+    /// Reads the lanes' counts and the slots as of the same moment: a slot is freed and its end is
+    /// counted in one write.
     async fn count_lanes(&self) -> Result<LaneCounts, SweepError> {
         let ledger = &self.ports.ledger;
         let mut lanes = ledger.lanes().await?;
@@ -317,11 +318,11 @@ impl Updates {
             }
             lanes = again;
         }
-        // So busy a fleet is counted a little wrong until the next sweep.
+        // In a fleet that changes so fast the counts are slightly off until the next sweep.
         Ok(LaneCounts { lanes, slots: BTreeMap::new() })
     }
 
-    /// Writes down what the sweep saw, for operators.
+    /// Records the sweep in the ledger, for operators.
     async fn record_sweep(
         &self,
         sweep: &Sweep,
@@ -329,7 +330,7 @@ impl Updates {
         LaneCounts { lanes: records, slots }: &LaneCounts,
     ) -> Result<(), SweepError> {
         let ledger = &self.ports.ledger;
-        let mut lanes: BTreeMap<String, LaneSummary> = BTreeMap::new();
+        let mut lanes: BTreeMap<String, SweptLane> = BTreeMap::new();
         let before = ledger.last_sweep().await?;
         let before = before.filter(|before| before.target == sweep.account_factory.target);
         for rules in &self.settings.rules.lanes {
@@ -337,33 +338,33 @@ impl Updates {
             let earlier = before.as_ref().and_then(|before| before.lanes.get(&rules.name));
             let began_with =
                 Some(earlier.and_then(|summary| summary.began_with).unwrap_or(succeeded));
-            let summary = LaneSummary { succeeded, began_with, ..LaneSummary::default() };
+            let summary = SweptLane { succeeded, began_with, ..SweptLane::default() };
             lanes.insert(rules.name.clone(), summary);
         }
         let (mut current, mut skipped, mut closed) = (0, 0, 0);
         for (account, candidate_state) in &sweep.accounts {
             match candidate_state {
-                // Its update had not been settled when the sweep began: that it succeeded counts as
-                // done since then, or will.
-                CandidateState::Current if slots.contains_key(account) => {
+                // Its update had no completion when the sweep began: its success is counted after
+                // that, or will be.
+                AccountUpdateState::Current if slots.contains_key(account) => {
                     if let Some(summary) = lanes.get_mut(&slots[account]) {
                         summary.to_update += 1;
                     }
                 }
-                CandidateState::Current => current += 1,
-                CandidateState::Skipped => skipped += 1,
-                CandidateState::Closed => closed += 1,
-                CandidateState::Outdated { lane, .. } => {
+                AccountUpdateState::Current => current += 1,
+                AccountUpdateState::Skipped => skipped += 1,
+                AccountUpdateState::Closed => closed += 1,
+                AccountUpdateState::Outdated { lane, .. } => {
                     if let Some(summary) = lanes.get_mut(self.pipeline.lane_name(*lane)) {
                         summary.to_update += 1;
                     }
                 }
-                CandidateState::DeadLettered { lane } => {
+                AccountUpdateState::DeadLettered { lane } => {
                     if let Some(summary) = lanes.get_mut(self.pipeline.lane_name(*lane)) {
                         summary.dead_lettered += 1;
                     }
                 }
-                CandidateState::Held { lane, .. } => {
+                AccountUpdateState::Held { lane, .. } => {
                     if let Some(summary) =
                         lane.and_then(|lane| lanes.get_mut(self.pipeline.lane_name(lane)))
                     {
@@ -397,24 +398,24 @@ impl Updates {
         Ok(ledger.record_sweep(&record).await?)
     }
 
-    /// The lanes whose held accounts keep later lanes back: since the sweep before where that saw
-    /// the same, otherwise since now.
+    /// The lanes whose held accounts block later lanes. A lane that the previous sweep found
+    /// blocking keeps its `since`; otherwise `since` is now.
     async fn find_blocking_lanes(
         &self,
-        accounts: &BTreeMap<AccountId, CandidateState>,
+        accounts: &BTreeMap<AccountId, AccountUpdateState>,
         now: Timestamp,
-    ) -> Result<Vec<BlockingLane>, SweepError> {
+    ) -> Result<Vec<BlockingHolds>, SweepError> {
         let rules = &self.settings.rules.lanes;
         let mut held: BTreeMap<LaneId, (usize, Timestamp)> = BTreeMap::new();
         let mut to_update = vec![0; rules.len()];
         for candidate_state in accounts.values() {
             match candidate_state {
-                CandidateState::Held { until, lane: Some(lane) } => {
+                AccountUpdateState::Held { until, lane: Some(lane) } => {
                     let (accounts, last) = held.entry(*lane).or_insert((0, *until));
                     *accounts += 1;
                     *last = (*last).max(*until);
                 }
-                CandidateState::Outdated { lane, .. } => to_update[lane.index()] += 1,
+                AccountUpdateState::Outdated { lane, .. } => to_update[lane.index()] += 1,
                 _ => {}
             }
         }
@@ -430,7 +431,7 @@ impl Updates {
             let waiting = waiting_for(lane);
             if !waiting.is_empty() {
                 let lane = self.pipeline.lane_name(lane).to_owned();
-                held_back.push(BlockingLane { lane, since: now, until, accounts, waiting });
+                held_back.push(BlockingHolds { lane, since: now, until, accounts, waiting });
             }
         }
         if !held_back.is_empty() {
@@ -445,13 +446,13 @@ impl Updates {
         Ok(held_back)
     }
 
-    /// The lane in which an account failed; the first where it is no longer configured.
+    /// The lane in which an account failed; the first lane if that one is no longer configured.
     fn lane_for(&self, progress: &UpdateProgress) -> LaneId {
         let named = |lane: &str| self.settings.rules.lane_named(lane);
         progress.lane.as_deref().and_then(named).unwrap_or(LaneId::FIRST)
     }
 
-    /// Asks the policies whether to update an account.
+    /// Evaluates the policies for an update of an account.
     pub(super) async fn decide_update(
         &self,
         account: Arc<Account>,
@@ -489,8 +490,8 @@ impl Updates {
         }
     }
 
-    /// The organization's accounts: as an earlier sweep listed them, if that is not too long
-    /// ago and all of these are among them.
+    /// The organization's accounts: from the cache of an earlier sweep, if it is recent enough and
+    /// contains the accounts of all these products.
     async fn organization_accounts(
         &self,
         wanted: &[ProvisionedProduct],
@@ -498,8 +499,7 @@ impl Updates {
         let now = self.now();
         let rules = &self.settings.rules;
         if let Some((listed, accounts)) = &self.cache().accounts {
-            // Whoever wants to know of moves wants to know soon, and so does whoever reopens an
-            // account.
+            // Moved accounts have to be found soon, and so do accounts that were reopened.
             let soon =
                 self.settings.causes.moved || accounts.values().any(|account| !account.is_active());
             let longest = if soon { rules.window.min(rules.sweep_interval) } else { rules.window };
@@ -526,8 +526,8 @@ impl Updates {
         }
     }
 
-    /// Tags of these accounts: as an earlier sweep saw them if that is not too long ago,
-    /// otherwise read. Without a policy to show them to, none are read.
+    /// Tags of these accounts: from the cache of an earlier sweep if they are recent enough,
+    /// otherwise read. If no policy needs them, none are read.
     async fn tags_for<'a>(
         &self,
         accounts: impl Iterator<Item = &'a AccountId>,
@@ -562,8 +562,8 @@ impl Updates {
         known
     }
 
-    /// Reads the tags of one account and remembers them for the next sweeps. What could not
-    /// be read is not remembered.
+    /// Reads the tags of one account and caches them for the next sweeps. A failed read is not
+    /// cached.
     pub(super) async fn tags(&self, id: &AccountId) -> Tags {
         match self.ports.directory.tags(id).await {
             Ok(tags) => {
@@ -575,30 +575,30 @@ impl Updates {
         }
     }
 
-    /// Only accounts that are still outdated need their tags kept.
+    /// Keeps the cached tags of outdated accounts only.
     fn retain_tags(&self, outdated: &BTreeMap<AccountId, Tags>) {
         self.cache().tags.retain(|id, _| outdated.contains_key(id));
     }
 }
 
-/// How a decision makes an account stand.
+/// The state of an account after a decision.
 pub(super) fn candidate_state(
     decision: &FinalDecision,
     product: &ProvisionedProduct,
     account: &Account,
     before: &UpdateProgress,
-) -> CandidateState {
+) -> AccountUpdateState {
     match &decision.outcome {
-        DecisionOutcome::Proceed { lane } => CandidateState::Outdated {
+        DecisionOutcome::Proceed { lane } => AccountUpdateState::Outdated {
             provisioned_product: product.id.clone(),
             lane: *lane,
             failed_attempts: before.failed_attempts,
             retry_at: before.retry_at,
             ou: ou(account),
         },
-        DecisionOutcome::Skip { .. } => CandidateState::Skipped,
+        DecisionOutcome::Skip { .. } => AccountUpdateState::Skipped,
         DecisionOutcome::Hold { until, lane, .. } => {
-            CandidateState::Held { until: *until, lane: *lane }
+            AccountUpdateState::Held { until: *until, lane: *lane }
         }
     }
 }
@@ -608,7 +608,7 @@ pub(super) fn ou(account: &Account) -> Option<String> {
     account.organizational_units.last().map(|unit| unit.id.clone())
 }
 
-/// The plan of bringing accounts to what the factory makes, by these rules.
+/// The id of the plan that updates accounts to this target by these rules.
 pub fn plan_id(rules: &PlanRules, product: &ProductId, target: &ArtifactId) -> PlanId {
     let mut hash = Sha256::new();
     for part in [rules.canonical.as_str(), product.as_str(), target.as_str()] {

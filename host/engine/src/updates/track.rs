@@ -1,4 +1,4 @@
-//! Following a running update to its end.
+//! Polls a running update until it ends, and records its completion.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -8,8 +8,8 @@ use groundcrew_core::catalog::{RecordId, RecordStatus};
 use groundcrew_core::event::Event;
 use groundcrew_core::ports::{Alert, DeadLetter, FreedSlot, LaneRecord, Slot, UpdateEnd};
 use groundcrew_core::scheduler::{Completion, PollResult};
-use groundcrew_core::start_refusal::StartRefusal;
-use groundcrew_core::update_need::AppliedState;
+use groundcrew_core::start_failure::StartFailure;
+use groundcrew_core::update_need::AccountAppliedState;
 
 use super::Updates;
 use super::start::{as_transient, token};
@@ -22,7 +22,7 @@ impl Updates {
     pub(super) async fn poll(&self, slot: &Slot) -> PollResult {
         match self.try_poll(slot).await {
             Ok(poll_result) => poll_result,
-            // The provisioned product is gone, and its update with it.
+            // The provisioned product does not exist any more, so its update does not either.
             Err(error) if error.class == ErrorClass::NotFound => {
                 PollResult::NeverStarted(error.into())
             }
@@ -45,7 +45,8 @@ impl Updates {
             }
             RecordStatus::Failed => Ok(PollResult::Failed(record)),
             RecordStatus::Succeeded => {
-                // The record alone is not proof: success is a product on target.
+                // The record alone is not proof: the update succeeded if the product is on the
+                // target.
                 let product = catalog.provisioned_product(&slot.provisioned_product).await?;
                 Ok(match () {
                     () if is_busy(&product) => PollResult::Running,
@@ -56,10 +57,10 @@ impl Updates {
         }
     }
 
-    /// A slot without a record: its start was cut short or its answer lost. The token holds
-    /// the product's last record from before the start. If that still is the last, nothing
-    /// has started, and it is started now; otherwise the last record is the one, unless it
-    /// is about another artifact.
+    /// Handles a slot without a record: its start was interrupted, or the response was lost. The
+    /// token is a hash over the product's last record before the start. If that record still is the
+    /// last one, nothing has started, and the update is started now. Otherwise the last record is
+    /// the update's, unless it is about another artifact.
     async fn find_record(&self, slot: &Slot) -> Result<PollResult, AwsError> {
         let product = self.ports.catalog.provisioned_product(&slot.provisioned_product).await?;
         let last = product.last_record.as_ref();
@@ -72,7 +73,7 @@ impl Updates {
                     self.record_start(slot.clone(), last.clone()).await,
                 ));
             }
-            // Somebody else came first, towards another artifact.
+            // Another client was first, with an update to another artifact.
             return Ok(match record.status.is_terminal() {
                 true => PollResult::Superseded,
                 false => PollResult::Running,
@@ -85,8 +86,8 @@ impl Updates {
         };
         let request = match request.await {
             Ok(request) => request,
-            // Looked at again; the slot stays taken.
-            Err(StartRefusal::Aws(error)) if error.class.is_retryable() => return Err(error),
+            // It is polled again; the slot stays taken.
+            Err(StartFailure::Aws(error)) if error.class.is_retryable() => return Err(error),
             Err(refusal) => return Ok(PollResult::NeverStarted(refusal)),
         };
         match self.start_with_retries(slot, &request).await {
@@ -98,10 +99,9 @@ impl Updates {
         }
     }
 
-    /// Writes down how an update ended. Dead letter and alert go out before the slot is
-    /// freed: killed in between, the next run finds the slot, sees the end again and does
-    /// it again. Answers what is remembered of the lane, or `None` when another host is about
-    /// to do all this.
+    /// Records the completion of an update. The dead letter and the alert are sent before the slot
+    /// is freed: if the host is killed in between, the next run finds the slot and repeats the
+    /// completion. Returns the lane's record, or `None` when another host is doing all this.
     pub(super) async fn complete(&self, completion: &Completion) -> Option<LaneRecord> {
         let Completion { slot, ended, progress, dead_letter, reason } = completion;
         if let Some(dead_letter) = dead_letter
@@ -126,8 +126,8 @@ impl Updates {
             (None, Some(UpdateEnd { succeeded: true, .. })) => UpdateEnding::Succeeded,
             (None, _) => UpdateEnding::Retried(reason),
         };
-        // What another host has written down it has told as well. A try whose answer was lost may
-        // have been this one's.
+        // If another host has written the completion, it has reported it too. After a retry the
+        // write may have been this host's, with a lost response.
         if written || tries.into_inner() > 1 {
             tracing::info!(
                 account = %slot.account,
@@ -143,8 +143,8 @@ impl Updates {
         Some(lane)
     }
 
-    /// Gives an account up for its target: once, whichever hosts see that it failed. Answers
-    /// `false` when another is about to.
+    /// Dead-letters an account for its target: once, even if several hosts see that it failed.
+    /// Returns `false` when another host is doing it.
     async fn dead_letter(&self, (dead_letter, alert): &(DeadLetter, Alert)) -> bool {
         let DeadLetter { account, target, .. } = dead_letter;
         let ledger = &self.ports.ledger;
@@ -154,7 +154,8 @@ impl Updates {
         let dead_letter = &DeadLetter { redriven: progress.redriven, ..dead_letter.clone() };
         self.alerter
             .run_once_across_hosts(&what, async || {
-                // At once, so that a queue that refuses the letter keeps nobody from knowing.
+                // Concurrently, so that a queue that refuses the dead letter does not keep back the
+                // alert.
                 tokio::join!(
                     retry_until_success("dead-letter an update", || self
                         .ports
@@ -167,23 +168,23 @@ impl Updates {
             .await
     }
 
-    /// Tells whoever wants to know of what this host did.
+    /// Emits an event about this host's work to the event sink, if there is one.
     async fn emit(&self, event: Event) {
         if let Some(event_sink) = &self.event_sink {
             event_sink.emit(event).await;
         }
     }
 
-    /// Notes how things stood around an account that was updated.
+    /// Records the applied state of an account that was updated.
     async fn record_applied_state(&self, slot: &Slot, record: &RecordId) {
-        let applied_state = AppliedState {
+        let applied_state = AccountAppliedState {
             record: record.clone(),
             ou: slot.ou.clone(),
             landing_zone: slot.landing_zone.clone(),
         };
         let applied_states = BTreeMap::from([(slot.account.clone(), applied_state)]);
         let write = || self.ports.ledger.record_applied_states(&applied_states);
-        retry_until_success("note what an account was updated to", write).await;
+        retry_until_success("record what an account was updated to", write).await;
         self.cache().applied_states.extend(applied_states);
     }
 }

@@ -1,4 +1,4 @@
-//! The scheduler, and a task for each thing that it has asked for.
+//! The scheduler, and a task for each of its actions.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,26 +13,26 @@ use super::Updates;
 use super::sweep::{SweepError, SweepOutcome};
 use crate::retry::{retry_until_success, task_result};
 
-/// Between two looks at a landing zone that is being changed, which takes up to hours.
+/// Between two polls of a landing zone that is being changed, which may take hours.
 const LANDING_ZONE_POLL_INTERVAL: Duration = Duration::from_secs(60);
 
-/// The updates of a host on their way.
+/// The updates of a host that are under way.
 pub(crate) struct UpdateLoop {
     updates: Arc<Updates>,
     scheduler: Scheduler,
     tasks: JoinSet<Vec<Observation>>,
-    /// How often the time had been set when the scheduler began.
+    /// The number of times that the clock had been set when the scheduler began.
     adjustments: u64,
 }
 
 impl UpdateLoop {
-    /// Nothing is known yet, and nothing asked for before the first observation.
+    /// A loop with an empty scheduler. It starts nothing before the first observation.
     pub(crate) fn new(updates: Arc<Updates>) -> Self {
         let (scheduler, adjustments) = (updates.scheduler(), updates.adjustments());
         Self { updates, scheduler, tasks: JoinSet::new(), adjustments }
     }
 
-    /// Takes in what was observed, and does what follows.
+    /// Passes observations to the scheduler, and performs the resulting actions.
     pub(crate) fn observe(&mut self, observations: impl IntoIterator<Item = Observation>) {
         for observation in observations {
             let actions = self.scheduler.observe(self.updates.now(), observation);
@@ -40,23 +40,23 @@ impl UpdateLoop {
         }
     }
 
-    /// What comes of something that was asked for; `None` when nothing is under way.
+    /// The observations of the next action that ends; `None` when nothing is under way.
     pub(crate) async fn next(&mut self) -> Option<Vec<Observation>> {
         let done = self.tasks.join_next().await?;
         Some(task_result(done).unwrap_or_default())
     }
 
-    /// Whether nothing is under way in this process, whatever runs in AWS.
+    /// Whether nothing is under way in this process. Operations in AWS don't count.
     pub(crate) fn is_idle(&self) -> bool {
         self.tasks.is_empty()
     }
 
-    /// How things stand.
+    /// The state of the scheduler.
     pub(crate) fn view(&self) -> SchedulerView {
         self.scheduler.view()
     }
 
-    /// When something is due next.
+    /// When the next action is due.
     pub(crate) fn next_wake(&self) -> Option<Timestamp> {
         self.scheduler.next_wake()
     }
@@ -66,14 +66,14 @@ impl UpdateLoop {
         self.scheduler.is_quiescent(end)
     }
 
-    /// The lane whose turn it is, if that is held back.
+    /// The lane whose turn it is, if it is blocked.
     pub(crate) fn blocked(&self) -> Option<(String, BlockedReason)> {
         let (lane, blocked) = self.scheduler.blocked()?;
         Some((self.updates.lane_name(lane).to_owned(), blocked))
     }
 
-    /// Begins anew if the time was set, as after a restart: what was to be done at moments of the
-    /// time before would be done too late. What is under way goes on, and the ledger tells of it.
+    /// Restarts the scheduler if the time was set: actions that were due at moments of the old time
+    /// would come too late. Calls under way continue, and their results are in the ledger.
     pub(crate) fn restart_if_clock_set(&mut self) {
         if self.updates.adjustments() != self.adjustments {
             self.restart();
@@ -81,14 +81,14 @@ impl UpdateLoop {
         }
     }
 
-    /// Forgets what it knows.
+    /// Starts again with an empty scheduler, and forgets all timestamps.
     pub(crate) fn restart(&mut self) {
         self.adjustments = self.updates.adjustments();
         self.updates.forget_timestamps();
         self.scheduler = self.updates.scheduler();
     }
 
-    /// Lets the calls under way end, and what follows from them be written down.
+    /// Waits for the calls under way, and records what follows from them.
     pub(crate) async fn finish(&mut self) {
         tracing::info!(calls = self.tasks.len(), "stopping: nothing more is begun");
         while let Some(observations) = self.next().await {
@@ -115,13 +115,13 @@ impl UpdateLoop {
         }
     }
 
-    /// Cuts off whatever is under way, as a crash would.
+    /// Cancels everything under way, as a crash would.
     pub(crate) async fn abort(&mut self) {
         self.tasks.shutdown().await;
     }
 
-    /// A scheduler that knows nothing: one whose calls were cut off waits for answers that never
-    /// come.
+    /// Replaces the scheduler with an empty one: a scheduler whose calls were cancelled waits for
+    /// results that never come.
     pub(crate) fn reset_scheduler(&mut self) {
         self.scheduler = self.updates.scheduler();
     }
@@ -135,7 +135,7 @@ impl UpdateLoop {
 }
 
 impl Updates {
-    /// Does one thing that the scheduler asks for.
+    /// Performs one action of the scheduler.
     async fn execute(&self, action: SchedulerAction) -> Vec<Observation> {
         let observation = match action {
             SchedulerAction::ReadLedger => {
@@ -143,7 +143,7 @@ impl Updates {
                 let read = self.ports.ledger.overview().await;
                 let means = "No update is begun, and what runs is not followed, until it can.";
                 match self.alerter.track_read(read, "The ledger can't be read", means).await {
-                    // By a time that counts no more: it can't be told what is newer.
+                    // The time was set meanwhile, so `read_at` can't be compared with later times.
                     Some(_) if self.adjustments() != adjustments => Observation::LedgerUnavailable,
                     Some(overview) => {
                         self.log_orders(&overview.orders).await;
@@ -200,7 +200,7 @@ impl Updates {
             }
             SchedulerAction::PauseLane { lane, pause } => {
                 let ledger = &self.ports.ledger;
-                // Another host may have been first: its reason counts.
+                // Another host may have paused it first: its reason counts.
                 let record =
                     retry_until_success("pause a lane", || ledger.pause_lane(&lane, &pause)).await;
                 Observation::LanePaused { lane, record }
@@ -218,8 +218,8 @@ impl Updates {
             }
             SchedulerAction::RequestApproval { plan, alert } => {
                 let ledger = &self.ports.ledger;
-                // Before anybody is asked, so that whoever approves is not told of no such plan.
-                retry_until_success("note a plan", || {
+                // Before the request, so that `groundcrew approve` finds the plan.
+                retry_until_success("record a plan", || {
                     ledger.record_pending_plan(&plan, self.now())
                 })
                 .await;
@@ -234,8 +234,8 @@ impl Updates {
         vec![observation]
     }
 
-    /// Sweeps the organization. A sweep during which the time is set counts for nothing: it can't be
-    /// told what is newer.
+    /// Sweeps the organization. The result of a sweep during which the time was set is discarded,
+    /// since its times can't be compared.
     async fn sweep_unless_clock_set(&self) -> Result<SweepOutcome, SweepError> {
         let adjustments = self.adjustments();
         let swept = self.sweep().await;

@@ -1,10 +1,10 @@
-//! Accounts that land by a baseline alone: auto-enrolment sends no `CreateManagedAccount`, and they
-//! have no provisioned product.
+//! Accounts that are enrolled by a baseline alone: auto-enrolment sends no `CreateManagedAccount`,
+//! and these accounts have no provisioned product.
 
 use std::time::Duration;
 
 use groundcrew_core::account::AccountId;
-use groundcrew_core::ignore_reason::IgnoreReason;
+use groundcrew_core::no_delivery_reason::NoDeliveryReason;
 use groundcrew_core::ports::NotificationLedger as _;
 use groundcrew_engine::notifications::{DeliveryOutcome, EventOutcome, EventReport};
 use groundcrew_sim::{Fault, LandingZone, Rejection, Snapshot, SnapshotAccount};
@@ -24,9 +24,9 @@ fn id(id: &str) -> AccountId {
     id.parse().unwrap()
 }
 
-/// An organization that has an account of Account Factory, and without products: a new account, one
-/// that joined a year ago, the accounts of the landing zone, and one that nobody enrolls. All that
-/// joined lately did so a day after the ledger began.
+/// An organization with an account of Account Factory, and with these accounts without products: a
+/// new account, one that joined a year ago, the accounts of the landing zone, and one that is never
+/// enrolled. The accounts that joined lately did so a day after the ledger began.
 fn fixture() -> Fixture {
     let account = |id: &str, ou: &[&str], days: u32, enrolled| SnapshotAccount {
         ou: ou.iter().map(|&name| name.to_owned()).collect(),
@@ -57,7 +57,7 @@ async fn begun(fixture: &Fixture) {
     fixture.ledger().began(BEGIN - DAY * 2).await.unwrap();
 }
 
-/// Handles what has arrived at the events queue since it was last looked at.
+/// Handles the events that arrived at the events queue since the last call.
 async fn handle_events(fixture: &Fixture, seen: &mut usize) -> Vec<EventReport> {
     tokio::time::sleep(Duration::from_secs(5)).await;
     let events = fixture.sim.messages(&fixture.sim.events_url());
@@ -76,7 +76,8 @@ fn told_of(handled: &[EventReport]) -> Vec<(EventOutcome, Vec<DeliveryOutcome>)>
 const TOLD: (EventOutcome, [DeliveryOutcome; 1]) =
     (EventOutcome::Notified, [DeliveryOutcome::Delivered]);
 
-/// By its event, and not again by a sweep, by the event of a creation or when its OU is reset.
+/// It is notified of by its event, and not again by a sweep, by the event of its creation or when
+/// its OU is reset.
 #[tokio::test(start_paused = true)]
 async fn an_account_that_lands_by_a_baseline_is_told_once() {
     let (fixture, mut seen) = (fixture(), 0);
@@ -86,13 +87,13 @@ async fn an_account_that_lands_by_a_baseline_is_told_once() {
     assert_eq!(told_of(&told), [(TOLD.0, TOLD.1.to_vec())]);
     let again = fixture.handle(&CREATED.replace("111122223333", NEW)).await;
     assert_eq!(outcome(&again), (EventOutcome::Ignored, vec![DeliveryOutcome::AlreadyDelivered]));
-    assert_eq!(again.rule, Some(IgnoreReason::OncePerAccount));
-    assert_eq!(fixture.handle(SCHEDULED).await.rule, Some(IgnoreReason::NothingLost));
+    assert_eq!(again.rule, Some(NoDeliveryReason::OncePerAccount));
+    assert_eq!(fixture.handle(SCHEDULED).await.rule, Some(NoDeliveryReason::NothingLost));
     assert!(fixture.sim.reset_ou_baseline(&id(NEW)));
     for handled in handle_events(&fixture, &mut seen).await {
         assert_eq!(
             (handled.outcome, handled.rule),
-            (EventOutcome::Ignored, Some(IgnoreReason::NoRoute))
+            (EventOutcome::Ignored, Some(NoDeliveryReason::NoRoute))
         );
     }
     let [case] = fixture.sim.cases().try_into().unwrap();
@@ -100,7 +101,7 @@ async fn an_account_that_lands_by_a_baseline_is_told_once() {
     assert_eq!(fixture.sim.alerts(), []);
 }
 
-/// The event of its creation first, where Account Factory has made it.
+/// If Account Factory creates it, the event of its creation comes first.
 #[tokio::test(start_paused = true)]
 async fn a_created_account_that_gets_its_baseline_is_told_once() {
     let (fixture, mut seen) = (fixture(), 0);
@@ -113,7 +114,8 @@ async fn a_created_account_that_gets_its_baseline_is_told_once() {
     assert_eq!(fixture.cases(), 1);
 }
 
-/// Its event was lost: a sweep finds it by its baseline, and of all others without a product none.
+/// Its event was lost: a sweep finds it by its baseline, and finds no other account without a
+/// product.
 #[rstest]
 #[case::told_at_once(false)]
 #[case::by_the_queue(true)]
@@ -121,7 +123,7 @@ async fn a_created_account_that_gets_its_baseline_is_told_once() {
 async fn a_sweep_finds_an_account_without_a_product(#[case] queue: bool) {
     let fixture = Fixture { queue, ..fixture() };
     begun(&fixture).await;
-    assert_eq!(fixture.handle(SCHEDULED).await.rule, Some(IgnoreReason::NothingLost));
+    assert_eq!(fixture.handle(SCHEDULED).await.rule, Some(NoDeliveryReason::NothingLost));
     assert!(fixture.sim.auto_enroll(&id(NEW), &["Workloads"]));
     let swept = fixture.handle(SCHEDULED).await;
     assert_eq!(swept.notifications.len(), 1, "{swept:?}");
@@ -133,7 +135,7 @@ async fn a_sweep_finds_an_account_without_a_product(#[case] queue: bool) {
     assert_eq!(fixture.handle(SCHEDULED).await.outcome, EventOutcome::Ignored);
 }
 
-/// One that joined long ago is recorded when it gets a baseline, and never told of.
+/// An account that joined long ago is recorded when it gets a baseline, and never notified of.
 #[tokio::test(start_paused = true)]
 async fn an_account_of_long_ago_is_not_told_of() {
     let (fixture, mut seen) = (fixture(), 0);
@@ -143,13 +145,14 @@ async fn an_account_of_long_ago_is_not_told_of() {
     assert_eq!(outcome(&told), (EventOutcome::Ignored, vec![DeliveryOutcome::Suppressed]));
     assert_eq!(
         (told.rule, told.notifications[0].rule),
-        (Some(IgnoreReason::JoinedBefore), Some(IgnoreReason::JoinedBefore))
+        (Some(NoDeliveryReason::JoinedBefore), Some(NoDeliveryReason::JoinedBefore))
     );
-    assert_eq!(fixture.handle(SCHEDULED).await.rule, Some(IgnoreReason::NothingLost));
+    assert_eq!(fixture.handle(SCHEDULED).await.rule, Some(NoDeliveryReason::NothingLost));
     assert_eq!(fixture.cases(), 0);
 }
 
-/// A sweep that can't read baselines tells of all others, and says what it has not seen.
+/// A sweep that can't read baselines delivers the notifications of all other accounts, and reports
+/// the failed read.
 #[tokio::test(start_paused = true)]
 async fn a_sweep_that_can_not_read_baselines_is_incomplete() {
     let fixture = fixture();
@@ -164,7 +167,7 @@ async fn a_sweep_that_can_not_read_baselines_is_incomplete() {
     assert_eq!(fixture.cases(), 1);
 }
 
-/// Where every account that joined lately has a product, nobody asks for baselines.
+/// If every account that joined lately has a product, the baselines are not read.
 #[tokio::test(start_paused = true)]
 async fn baselines_are_read_only_where_a_product_is_missing() {
     let fixture = Fixture { lookback: Duration::from_secs(4000 * 24 * 3600), ..Fixture::new() };

@@ -1,9 +1,9 @@
-//! Routes with `once_per = "event"`, and by which rule an event is ignored.
+//! Routes with `once_per = "event"`, and the rules by which events are ignored.
 
 use std::time::Duration;
 
 use groundcrew_core::decision::{Candidate, PolicyDecision};
-use groundcrew_core::ignore_reason::IgnoreReason;
+use groundcrew_core::no_delivery_reason::NoDeliveryReason;
 use groundcrew_core::notification::GateDecision;
 use groundcrew_core::pattern::Pattern;
 use groundcrew_core::ports::{NotificationLedger as _, PolicyFailure};
@@ -24,13 +24,13 @@ fn updates() -> Vec<Route> {
     vec![of_each(route(&["UpdateManagedAccount"], "SUCCEEDED", &["ams"]))]
 }
 
-/// The update that this event tells of, an hour later.
+/// The same update as in this event, an hour later.
 fn later(event: &str) -> String {
     event.replace("21:42:17+0000", "22:42:17+0000")
 }
 
-/// Every update of an account is told, of one that joined long ago as well; the very same event is
-/// not told again, whatever its id.
+/// Every update of an account is notified of, even if the account joined long ago; the same event
+/// is not delivered again, whatever its id.
 #[rstest]
 #[case::at_once(false)]
 #[case::by_the_queue(true)]
@@ -44,7 +44,7 @@ async fn each_update_is_told_once(#[case] queue: bool) {
         match queue {
             true => assert!(work(&fixture).await.iter().all(|h| h.outcome != EventOutcome::Failed)),
             false if handled.outcome == EventOutcome::Ignored => {
-                assert_eq!(handled.rule, Some(IgnoreReason::OncePerEvent));
+                assert_eq!(handled.rule, Some(NoDeliveryReason::OncePerEvent));
             }
             false => assert_eq!(handled.outcome, EventOutcome::Notified),
         }
@@ -53,7 +53,7 @@ async fn each_update_is_told_once(#[case] queue: bool) {
     assert_eq!(fixture.sim.alerts(), []);
 }
 
-/// Notifications and the telling of each event don't know of each other.
+/// Notifications once per account and once per event are independent.
 #[tokio::test(start_paused = true)]
 async fn onboarding_stays_once_beside_each_event() {
     let mut routes = updates();
@@ -67,7 +67,7 @@ async fn onboarding_stays_once_beside_each_event() {
     }
 }
 
-/// Nobody knows what a lost event said: a sweep tells onboarding alone.
+/// The content of a lost event is unknown: a sweep backfills onboarding only.
 #[tokio::test(start_paused = true)]
 async fn a_sweep_makes_up_no_event() {
     let long = Duration::from_secs(4000 * 24 * 3600);
@@ -78,7 +78,8 @@ async fn a_sweep_makes_up_no_event() {
     assert_eq!(fixture.cases(), 0);
 }
 
-/// A gate of onboarding is asked before those that are told of each event, for each.
+/// A gate of onboarding is also called for each event, before the notifiers with `once_per =
+/// "event"`.
 #[tokio::test(start_paused = true)]
 async fn a_gate_is_asked_for_each_event() {
     let mut routes = updates();
@@ -88,7 +89,7 @@ async fn a_gate_is_asked_for_each_event() {
     let (_, updated) = about(&fixture, UPDATED);
     let handled = fixture.handle(&updated).await;
     let ams = handled.notifications.iter().find(|delivery| delivery.notifier == "ams").unwrap();
-    assert_eq!((ams.outcome, ams.rule), (DeliveryOutcome::Skipped, Some(IgnoreReason::Gate)));
+    assert_eq!((ams.outcome, ams.rule), (DeliveryOutcome::Skipped, Some(NoDeliveryReason::Gate)));
     assert_eq!(fixture.cases(), 0);
 }
 
@@ -96,24 +97,24 @@ fn frozen(_: &Candidate) -> Result<PolicyDecision, PolicyFailure> {
     Ok(PolicyDecision::Skip("frozen".into()))
 }
 
-/// Every event that is ignored says by which rule, with a word about it.
+/// The report of every ignored event has the rule and a reason.
 #[rstest]
 #[case::not_routed(
     OF_AN_OU,
-    IgnoreReason::NoRoute,
+    NoDeliveryReason::NoRoute,
     "ResetEnabledBaseline of aws.controltower reports no new account; no route takes it"
 )]
-#[case::failed(FAILED, IgnoreReason::NoRoute, "CreateManagedAccount has failed: ")]
+#[case::failed(FAILED, NoDeliveryReason::NoRoute, "CreateManagedAccount has failed: ")]
 #[case::call(
     CALL,
-    IgnoreReason::ApiCall,
+    NoDeliveryReason::ApiCall,
     "CreateManagedAccount is a call of the API, recorded by CloudTrail"
 )]
-#[case::nothing_lost(SCHEDULED, IgnoreReason::NothingLost, "no account needs a notification")]
+#[case::nothing_lost(SCHEDULED, NoDeliveryReason::NothingLost, "no account needs a notification")]
 #[tokio::test(start_paused = true)]
 async fn what_is_ignored_says_why(
     #[case] event: &str,
-    #[case] rule: IgnoreReason,
+    #[case] rule: NoDeliveryReason,
     #[case] reason: &str,
 ) {
     let handled = Fixture::new().handle(event).await;
@@ -129,7 +130,7 @@ async fn what_was_told_or_is_old_or_forbidden_says_why() {
     let again = fixture.handle(&created).await;
     assert_eq!(
         (again.rule, again.notifications[0].rule),
-        (Some(IgnoreReason::OncePerAccount), Some(IgnoreReason::OncePerAccount))
+        (Some(NoDeliveryReason::OncePerAccount), Some(NoDeliveryReason::OncePerAccount))
     );
     assert!(again.reason.unwrap().contains("`once_per = \"account\"`"));
 
@@ -138,7 +139,7 @@ async fn what_was_told_or_is_old_or_forbidden_says_why() {
     let old = fixture.handle(&updated).await;
     assert_eq!(
         (old.rule, old.notifications[0].rule),
-        (Some(IgnoreReason::JoinedBefore), Some(IgnoreReason::JoinedBefore))
+        (Some(NoDeliveryReason::JoinedBefore), Some(NoDeliveryReason::JoinedBefore))
     );
     assert!(old.reason.unwrap().contains("onboarding_lookback"));
 
@@ -147,12 +148,12 @@ async fn what_was_told_or_is_old_or_forbidden_says_why() {
     let skipped = fixture.handle(&created).await;
     assert_eq!(
         (skipped.rule, skipped.notifications[0].rule),
-        (Some(IgnoreReason::Policy), Some(IgnoreReason::Policy))
+        (Some(NoDeliveryReason::Policy), Some(NoDeliveryReason::Policy))
     );
     assert_eq!(skipped.reason.as_deref(), Some("policy `native`: frozen"));
 }
 
-/// A call of the API alarms nobody, and is told where a pattern asks for it.
+/// An API call causes no alert, and is delivered if a pattern matches it.
 #[tokio::test(start_paused = true)]
 async fn a_call_of_the_api_is_no_creation() {
     let fixture = Fixture::new();
@@ -171,8 +172,8 @@ async fn a_call_of_the_api_is_no_creation() {
 
 const BASELINE: &str = include_str!("../../../../tests/events/enable-baseline-of-an-account.json");
 
-/// A route that names an event has it, in whichever order the routes are written: the one that only
-/// hears of accounts that land by it doesn't take it away.
+/// A route that names an event gets it, whatever the order of the routes: a route that gets the
+/// event only because it enrolls an account does not take precedence.
 #[rstest]
 #[case::onboarding_first(false)]
 #[case::each_first(true)]

@@ -1,4 +1,4 @@
-//! What is told of an event, once, whatever is killed, lost or done twice.
+//! Each notification of an event is delivered once, whatever is killed, lost or done twice.
 
 use std::time::Duration;
 
@@ -66,7 +66,7 @@ async fn what_is_no_account_that_landed_opens_no_case(
     let handled = fixture.handle(&event).await;
     assert_eq!(handled.outcome, expected, "{handled:?}");
     assert!(handled.reason.is_some() || !handled.notifications.is_empty());
-    // Lambda tries again: one alert is enough.
+    // Lambda retries: one alert is enough.
     fixture.handle(&event).await;
     let published = fixture.sim.alerts();
     assert_eq!((fixture.cases(), published.len()), (0, alerts), "{published:?}");
@@ -76,7 +76,7 @@ async fn what_is_no_account_that_landed_opens_no_case(
     }
 }
 
-/// Killed at every point where it waits, and started again.
+/// The host is killed at every await point, and started again.
 #[tokio::test(start_paused = true)]
 async fn a_crash_anywhere_loses_nothing_and_opens_no_second_case() {
     let mut points = 0;
@@ -98,7 +98,7 @@ async fn a_crash_anywhere_loses_nothing_and_opens_no_second_case() {
     assert!(points > 10, "only {points} points to be killed at");
 }
 
-/// Each call that has an effect takes it, and its reply is lost.
+/// Each call with an effect takes effect, and its response is lost.
 #[rstest]
 #[tokio::test(start_paused = true)]
 async fn a_lost_reply_opens_no_second_case(
@@ -111,15 +111,15 @@ async fn a_lost_reply_opens_no_second_case(
     fixture.sim.set_case_delay(Duration::from_secs(delay));
     let (_, created) = about(&fixture, CREATED);
     (0..times).for_each(|_| fixture.sim.inject_fault(operation, Fault::ResponseLost));
-    // Until it is told: Lambda and people try again, a minute later.
+    // Until it is delivered: Lambda and operators retry, a minute later.
     for _ in 0..4 {
         fixture.handle(&created).await;
         tokio::time::sleep(Duration::from_secs(60)).await;
     }
     let last = fixture.handle(&created).await;
     assert_eq!(outcome(&last), (EventOutcome::Ignored, vec![DeliveryOutcome::AlreadyDelivered]));
-    // A case that AWS does not list yet can't be found: what is left is to wait before the
-    // next attempt, as long as Lambda does.
+    // A case that AWS does not list yet can't be found: the only remedy is to wait before the next
+    // attempt, as long as Lambda does.
     let expected = if operation == "CreateCase" && delay == 60 { 1..=1 + times } else { 1..=1 };
     assert!(expected.contains(&fixture.cases()), "{} cases", fixture.cases());
 }
@@ -137,7 +137,7 @@ async fn two_hosts_at_once_open_one_case() {
     assert_eq!(a.notifications[0].reference, b.notifications[0].reference);
 }
 
-/// The second host has less time than the first one's claim lasts.
+/// The second host has less time than the first host's claim lasts.
 #[tokio::test(start_paused = true)]
 async fn a_host_that_can_not_wait_says_so_and_opens_no_case() {
     let fixture = Fixture::new();
@@ -222,7 +222,7 @@ async fn an_update_of_an_account_that_joined_long_ago_opens_no_case() {
 const LANDING_ZONE: &str =
     include_str!("../../../../tests/events/update-landing-zone-succeeded.json");
 
-/// Of an account that the update engine has given up.
+/// A dead letter of an account from the updates.
 fn letter(account: &AccountId) -> DeadLetter {
     DeadLetter {
         account: account.clone(),
@@ -239,7 +239,7 @@ fn given_up() -> String {
     Event::for_dead_letter(&letter(&"111122223333".parse().unwrap()), BEGIN).json
 }
 
-/// What is about no account is told once too, under whichever id it comes.
+/// An event about no account is delivered once too, whatever its id.
 #[rstest]
 #[tokio::test(start_paused = true)]
 async fn any_event_can_be_routed(#[values(false, true)] queue: bool) {
@@ -265,13 +265,13 @@ async fn any_event_can_be_routed(#[values(false, true)] queue: bool) {
     let name = format!("Onboard {}", random_fleet(3, 0, 1).accounts[0].name);
     assert_eq!(subjects, ["UpdateLandingZone", "CreateManagedAccount", &name]);
     assert!(cases[0].body.contains("Ref: groundcrew/event/UpdateLandingZone-"), "{cases:?}");
-    // Redriven and given up once more, it is another event.
+    // After a redrive and another dead letter it is another event.
     let again = Event::for_dead_letter(&DeadLetter { redriven: 1, ..letter }, BEGIN).json;
     assert_ne!(fixture.handle(&again).await.outcome, EventOutcome::Ignored);
     assert_eq!(fixture.sim.alerts(), []);
 }
 
-/// The alert promises what will happen, and nothing else.
+/// The alert says exactly what will happen.
 #[rstest]
 #[case::landed(CREATED.to_owned(), "and by the next sweep.")]
 #[case::another(LANDING_ZONE.to_owned(), "when UpdateLandingZone is delivered again.")]

@@ -18,7 +18,7 @@ use groundcrew_core::notification::{
 };
 use groundcrew_core::ports::{Clock as _, NotificationQueue, Notifier, Policy, PolicyFailure};
 use groundcrew_core::route::{EventMatch, OncePer, Route};
-use groundcrew_core::suggestions::CommandSuggestions;
+use groundcrew_core::suggestions::CommandFormatter;
 use groundcrew_engine::notifications::{
     ConfiguredNotifier, ConfiguredRoute, DeliveryOutcome, EventOutcome, EventReport,
     NotificationSettings, Notifications,
@@ -63,7 +63,7 @@ impl Policy for FnPolicy {
 
 pub type GateFn = fn(Timestamp) -> Result<GateDecision, NotifyFailure>;
 
-/// A gate that finds what it is told to.
+/// A gate that returns the result of a function.
 pub struct FnGate(GateFn);
 
 #[async_trait]
@@ -74,8 +74,8 @@ impl Notifier for FnGate {
     }
 }
 
-/// A webhook that answers 200 with something that is not understood: it has the message, and nobody
-/// knows. It counts its messages.
+/// A webhook that answers 200 with a malformed body: it has the message, and the notifier can't
+/// know that. It counts its messages.
 #[derive(Default)]
 pub struct UnclearWebhook {
     messages: AtomicUsize,
@@ -84,7 +84,7 @@ pub struct UnclearWebhook {
 }
 
 impl UnclearWebhook {
-    /// One that takes so long to answer.
+    /// One that answers after this time.
     pub fn slow(takes: Duration) -> Self {
         Self { takes, ..Self::default() }
     }
@@ -120,12 +120,12 @@ pub struct Fixture {
     pub routes: Vec<Route>,
 }
 
-/// The same, but told of each event.
+/// The same route with `once_per = "event"`.
 pub fn of_each(route: Route) -> Route {
     Route { once_per: OncePer::Event, ..route }
 }
 
-/// Of these events those that ended so, to notifiers.
+/// A route to these notifiers for those of the events that ended in this state.
 pub fn route(events: &[&str], state: &str, notifiers: &[&str]) -> Route {
     let owned = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect();
     Route {
@@ -141,7 +141,7 @@ impl Fixture {
         Self::of(random_fleet(3, 0, 1))
     }
 
-    /// Where no account waits for an update.
+    /// A fixture in which no account waits for an update.
     pub fn of(mut snapshot: Snapshot) -> Self {
         snapshot.accounts.iter_mut().for_each(|account| account.outdated = false);
         let sim = SimAws::new(SimOptions {
@@ -201,7 +201,7 @@ impl Fixture {
                 notifiers,
                 lookback: self.lookback,
                 host: name.to_owned(),
-                suggestions: CommandSuggestions::with_config("my.toml"),
+                suggestions: CommandFormatter::with_config("my.toml"),
             },
         )
     }
@@ -228,12 +228,12 @@ pub fn outcome(handled: &EventReport) -> (EventOutcome, Vec<DeliveryOutcome>) {
     (handled.outcome, handled.notifications.iter().map(|delivery| delivery.outcome).collect())
 }
 
-/// An event, read.
+/// Parses an event.
 pub fn parsed(event: &str) -> Arc<Event> {
     Arc::new(Event::parse(event).unwrap())
 }
 
-/// Takes what is in the notifications queue until nothing is left in it.
+/// Handles the notifications in their queue until it is empty.
 pub async fn work(fixture: &Fixture) -> Vec<EventReport> {
     let host = fixture.host("worker");
     let queue = host.queue().unwrap().clone();
@@ -247,7 +247,8 @@ pub async fn work(fixture: &Fixture) -> Vec<EventReport> {
     handled
 }
 
-/// Redrives what is in the dead-letter queue for a notifier. Answers how many letters were taken out.
+/// Redrives the dead letters of a notifier. Returns how many were taken out of the dead-letter
+/// queue.
 pub async fn redrive(
     fixture: &Fixture,
     queue: &Arc<dyn NotificationQueue>,
@@ -260,7 +261,7 @@ pub fn letters(fixture: &Fixture) -> Vec<String> {
     fixture.sim.messages(&fixture.sim.notifications_dlq_url())
 }
 
-/// Lets a future run until it has waited so often; `None` when it was killed there.
+/// Polls a future at most this often; `None` when it was killed then.
 pub async fn kill_after<T>(polls: u32, future: impl Future<Output = T>) -> Option<T> {
     let mut future = pin!(future);
     let mut left = polls;

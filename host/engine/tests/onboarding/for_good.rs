@@ -1,9 +1,9 @@
-//! What failed for good while the other system may have it: a second message, ticket or build is worse
-//! than none, so that nobody but a person has it sent again.
+//! Notifications that failed for good while the other system may have them: a second message,
+//! ticket or build is worse than none, so that only an operator can send them again.
 
 use std::time::Duration;
 
-use groundcrew_core::ignore_reason::IgnoreReason;
+use groundcrew_core::no_delivery_reason::NoDeliveryReason;
 use groundcrew_core::ports::NotificationLedger;
 use groundcrew_engine::notifications::{DeliveryOutcome, EventOutcome};
 
@@ -19,7 +19,7 @@ fn fixture(queue: bool) -> Fixture {
     Fixture { routes, queue, lookback, ..Fixture::new() }
 }
 
-/// However often the event comes, a sweep comes by, or another event of the account comes.
+/// However often the event, a sweep or another event of the account comes.
 #[tokio::test(start_paused = true)]
 async fn is_not_sent_again_by_events_and_sweeps() {
     let fixture = fixture(false);
@@ -39,7 +39,7 @@ async fn is_not_sent_again_by_events_and_sweeps() {
         let again = fixture.handle(event).await;
         assert_eq!(
             (again.outcome, again.rule),
-            (EventOutcome::Ignored, Some(IgnoreReason::FailedForGood))
+            (EventOutcome::Ignored, Some(NoDeliveryReason::FailedForGood))
         );
         assert_eq!(again.notifications[0].outcome, DeliveryOutcome::Skipped);
         let why = again.notifications[0].detail.as_deref().unwrap();
@@ -48,14 +48,15 @@ async fn is_not_sent_again_by_events_and_sweeps() {
     }
     assert_eq!((fixture.hook.messages(), fixture.sim.alerts().len()), (1, 1));
 
-    // A person has it sent again, once.
+    // An operator sends it again, once.
     let handled = fixture.host("operator").deliver_to(&parsed(&created), "hook").await;
     assert_eq!((handled.outcome, fixture.hook.messages()), (EventOutcome::Failed, 2));
     fixture.handle(&created).await;
     assert_eq!(fixture.hook.messages(), 2);
 }
 
-/// Its dead letter is there once, and its alert, whatever events follow; redriven it is sent once more.
+/// There is one dead letter and one alert, whatever events follow; after a redrive it is sent once
+/// more.
 #[tokio::test(start_paused = true)]
 async fn is_in_the_dead_letter_queue_once() {
     let fixture = fixture(true);
@@ -86,7 +87,7 @@ async fn is_in_the_dead_letter_queue_once() {
     );
 }
 
-/// A host that dies before people know leaves it to the next, which tells them and sends nothing.
+/// If a host dies before the alert, the next host publishes it and sends nothing to the notifier.
 #[tokio::test(start_paused = true)]
 async fn is_told_to_people_although_the_host_dies() {
     for polls in 0..60 {
@@ -99,7 +100,7 @@ async fn is_told_to_people_although_the_host_dies() {
         crate::fixture::kill_after(polls, host.process_message(queue.as_ref(), &message)).await;
         work(&fixture).await;
         let sent = fixture.hook.messages();
-        // It died between sending and writing that down: nobody can know.
+        // It died between the delivery and its record: no host can know whether it was sent.
         assert!((1..=2).contains(&sent), "{polls}: {sent} messages");
         assert!(!letters(&fixture).is_empty() && !fixture.sim.alerts().is_empty(), "{polls}");
     }

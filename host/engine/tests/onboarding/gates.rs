@@ -1,4 +1,4 @@
-//! Notifiers that are asked before the others.
+//! Gates: notifiers that are called before the others.
 
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ fn holds_for_a_day(now: Timestamp) -> Result<GateDecision, NotifyFailure> {
     }
 }
 
-/// By the hour for four days; then it is down for ten minutes.
+/// Holds for an hour at a time for four days; then it is down for ten minutes.
 fn holds_for_days(now: Timestamp) -> Result<GateDecision, NotifyFailure> {
     let released = BEGIN + Duration::from_secs(4 * 24 * 3600);
     if now < released {
@@ -55,7 +55,7 @@ fn is_down(_: Timestamp) -> Result<GateDecision, NotifyFailure> {
     })
 }
 
-/// What a gate says counts for those that come after it, whichever message is taken first.
+/// A gate's decision counts for the notifications after it, whichever message is received first.
 #[rstest]
 #[case::nothing(finds_nothing, vec![DeliveryOutcome::Delivered, DeliveryOutcome::Delivered], 1, "111122223333")]
 #[case::something(finds_something, vec![DeliveryOutcome::Delivered, DeliveryOutcome::Delivered], 1, "no tag owner")]
@@ -94,8 +94,8 @@ async fn what_a_gate_holds_is_told_later() {
     assert_eq!(fixture.sim.alerts(), []);
 }
 
-/// What was held for days is tried as often as anything else: neither the gate nor the notifier
-/// that fails then is given up at once.
+/// A notification that was held for days is tried as often as any other: neither that of the gate
+/// nor that of a notifier that fails then is dead-lettered at once.
 #[tokio::test(start_paused = true)]
 async fn what_was_held_for_days_is_given_up_no_sooner() {
     let fixture = Fixture { gate: Some(holds_for_days), queue: true, ..Fixture::new() };
@@ -108,7 +108,7 @@ async fn what_was_held_for_days_is_given_up_no_sooner() {
     assert_eq!(fixture.sim.alerts(), []);
 }
 
-/// Without a queue the next sweep after it tells.
+/// Without a queue the next sweep after the hold delivers.
 #[tokio::test(start_paused = true)]
 async fn what_a_gate_holds_is_found_by_a_sweep() {
     let lookback = Duration::from_secs(4000 * 24 * 3600);
@@ -130,7 +130,8 @@ async fn what_a_gate_holds_is_found_by_a_sweep() {
     assert_eq!(delivered.count(), 1);
 }
 
-/// What waits for a gate is in the queue without an entry of its own: no sweep puts it there again.
+/// A notification that waits for a gate is in the queue without an entry of its own: no sweep
+/// queues it again.
 #[tokio::test(start_paused = true)]
 async fn what_a_gate_holds_is_handed_over_once() {
     let lookback = Duration::from_secs(4000 * 24 * 3600);
@@ -151,7 +152,7 @@ async fn what_a_gate_holds_is_handed_over_once() {
     assert_eq!((fixture.cases(), letters(&fixture).len()), (3, 0));
 }
 
-/// A gate that can't answer lets nothing through: people hear of each that waits for it.
+/// A gate that can't answer keeps all notifications waiting: each of them causes an alert.
 #[tokio::test(start_paused = true)]
 async fn what_waits_for_a_gate_in_vain_is_a_dead_letter() {
     let fixture = Fixture { gate: Some(is_down), queue: true, ..Fixture::new() };

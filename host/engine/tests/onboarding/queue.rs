@@ -21,7 +21,7 @@ async fn with_a_queue_it_hands_over() {
     let (account, created) = about(&fixture, CREATED);
     let handled = fixture.handle(&created).await;
     assert_eq!(outcome(&handled), (EventOutcome::Queued, vec![DeliveryOutcome::Queued]));
-    // Within the deduplication window SQS swallows the repeat.
+    // Within the deduplication window SQS drops the repeat.
     fixture.handle(&created).await;
     let messages = fixture.sim.messages(&fixture.sim.notifications_url());
     assert_eq!((messages.len(), fixture.cases()), (1, 0));
@@ -79,7 +79,8 @@ async fn after_the_last_delivery_it_is_a_dead_letter_and_an_alert() {
     assert!(alerts[0].message.contains("LifeCycle1"), "the event is there to redo it by hand");
 }
 
-/// What no repetition mends is not repeated; once it is mended it is redriven.
+/// A failure that no retry can fix is not retried; once the cause is fixed, the notification is
+/// redriven.
 #[tokio::test(start_paused = true)]
 async fn what_is_redriven_is_told() {
     let fixture = Fixture { queue: true, ..Fixture::new() };
@@ -104,8 +105,8 @@ async fn what_is_redriven_is_told() {
     assert_eq!((fixture.cases(), fixture.sim.alerts().len()), (1, 1));
 }
 
-/// Notifications that wait for their turn are hidden for as long as this host lives; once it stops they
-/// are there for others at once, and within two minutes after it was killed.
+/// Notifications that wait for their turn are hidden while this host lives. After it stops, other
+/// hosts can receive them at once; after it was killed, within two minutes.
 #[rstest]
 #[case::it_stops(true, 1)]
 #[case::it_is_killed(false, 95)]
@@ -113,7 +114,8 @@ async fn what_is_redriven_is_told() {
 async fn what_waits_for_its_turn_is_taken_over(#[case] stops: bool, #[case] seconds: u64) {
     let snapshot = random_fleet(30, 0, 1);
     let mut fixture = Fixture { queue: true, ..Fixture::of(snapshot.clone()) };
-    // Ten at a time: after 150 s ten are done, ten are being told, and ten have waited all the time.
+    // Ten at a time: after 150 s ten are delivered, ten are being delivered, and ten have waited
+    // all the time.
     fixture.hook = Arc::new(UnclearWebhook::slow(Duration::from_secs(100)));
     fixture.routes = vec![route(&["CreateManagedAccount"], "SUCCEEDED", &["hook"])];
     for account in &snapshot.accounts {
@@ -141,8 +143,8 @@ async fn what_waits_for_its_turn_is_taken_over(#[case] stops: bool, #[case] seco
     assert_eq!((others().await, others().await), (10, 0));
 }
 
-/// Beside a service that fails at once again: what was there is handed over, each once, and what
-/// comes meanwhile is left.
+/// Beside a service whose deliveries fail again at once: each dead letter that was there is moved
+/// once, and dead letters that come meanwhile stay.
 #[rstest]
 #[case::one(1)]
 #[case::more_than_a_batch(23)]
@@ -176,8 +178,8 @@ async fn a_redrive_beside_a_service_ends(#[case] accounts: usize) {
     assert_eq!(letters(&fixture).len(), accounts);
 }
 
-/// People who redrive again and again without mending the cause are told of the same error once an
-/// hour at most, and the service waits longer each time before it tries again.
+/// If operators redrive again and again without fixing the cause, the same error causes an alert
+/// once an hour at most, and the service waits longer each time before the next try.
 #[tokio::test(start_paused = true)]
 async fn what_fails_again_at_once_is_told_once_an_hour() {
     let fixture = Fixture { queue: true, ..Fixture::new() };
@@ -197,7 +199,7 @@ async fn what_fails_again_at_once_is_told_once_an_hour() {
     assert!(hours >= 1, "ten tries within {hours} hours");
     let alerts = fixture.sim.alerts().len() as u64;
     assert!((2..=hours + 1).contains(&alerts), "{alerts} alerts in {hours} hours");
-    // Another error is another matter.
+    // Another error has an alert of its own.
     fixture.sim.set_support_plan(true);
     fixture.sim.inject_fault("CreateCase", Fault::Rejected(Rejection::Denied));
     assert_eq!(redrive(&fixture, host.queue().unwrap(), "ams").await, Ok(1));
@@ -205,7 +207,8 @@ async fn what_fails_again_at_once_is_told_once_an_hour() {
     assert_eq!(fixture.sim.alerts().len() as u64, alerts + 1);
 }
 
-/// What a redrive has hidden is shown again when it fails, so that it can be repeated.
+/// When a redrive fails, the messages that it has hidden become visible again, so that it can be
+/// repeated.
 #[rstest]
 #[case::not_handed_over("SendMessage")]
 #[case::handed_over_and_not_removed("DeleteMessage")]
@@ -249,7 +252,7 @@ async fn what_is_for_nobody_is_kept_and_told_to_people() {
     assert_eq!((fixture.cases(), fixture.sim.alerts().len()), (0, 1));
 }
 
-/// An event that nobody's config knows any more is kept and told to people.
+/// An event that no route matches any more is kept, and causes an alert.
 #[tokio::test(start_paused = true)]
 async fn what_no_route_leads_anywhere_is_kept() {
     let mut fixture = Fixture { queue: true, ..Fixture::new() };
@@ -260,7 +263,7 @@ async fn what_no_route_leads_anywhere_is_kept() {
     assert_eq!((fixture.cases(), fixture.sim.alerts().len()), (0, 1));
 }
 
-/// Nothing is lost then, and people know.
+/// Nothing is lost then, and an alert is published.
 #[tokio::test(start_paused = true)]
 async fn a_dead_letter_queue_that_refuses_is_told_to_people() {
     let fixture = Fixture { queue: true, ..Fixture::new() };
@@ -281,7 +284,7 @@ async fn a_dead_letter_queue_that_refuses_is_told_to_people() {
     assert_eq!(letters(&fixture).len(), 1);
 }
 
-/// Killed at any await point, and begun again: one case, and the message is gone.
+/// Killed at any await point and started again: there is one case, and the message is deleted.
 #[tokio::test(start_paused = true)]
 async fn a_worker_that_is_killed_anywhere_tells_once() {
     for polls in 0..60 {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use groundcrew_core::ignore_reason::IgnoreReason;
+use groundcrew_core::no_delivery_reason::NoDeliveryReason;
 use groundcrew_core::notification::{NotificationKey, NotificationState};
 use groundcrew_core::ports::NotificationLedger;
 use groundcrew_engine::notifications::{DeliveryOutcome, EventOutcome};
@@ -12,7 +12,7 @@ use crate::fixture::{
     BEGIN, CREATED, Fixture, SCHEDULED, TWO_WEEKS, UPDATED, about, letters, outcome, redrive, work,
 };
 
-/// Events that were lost are made good; accounts from before the ledger are left alone.
+/// Lost events are backfilled; accounts from before the ledger are not.
 #[tokio::test(start_paused = true)]
 async fn a_sweep_makes_up_for_lost_events() {
     let fixture = Fixture { lookback: Duration::from_secs(4000 * 24 * 3600), ..Fixture::new() };
@@ -38,7 +38,8 @@ async fn accounts_older_than_the_ledger_are_recorded_and_never_told() {
     assert_eq!((entry.state, fixture.cases()), (NotificationState::Suppressed, 0));
 }
 
-/// With a queue a sweep hands over what has no entry, once, and leaves what was given up alone.
+/// With a queue a sweep queues the notifications without an entry, once, and ignores those that
+/// were dead-lettered.
 #[tokio::test(start_paused = true)]
 async fn a_sweep_hands_over_to_the_queue() {
     let lookback = Duration::from_secs(4000 * 24 * 3600);
@@ -58,14 +59,14 @@ async fn a_sweep_hands_over_to_the_queue() {
     assert_eq!((fixture.cases(), letters(&fixture).len()), (3, 0));
 }
 
-/// What a sweep has handed over is told however long it has waited in the queue.
+/// A notification that a sweep has queued is delivered, however long it has waited in the queue.
 #[tokio::test(start_paused = true)]
 async fn what_a_sweep_has_handed_over_stays_due() {
     let lookback = Duration::from_secs(4000 * 24 * 3600);
     let mut fixture = Fixture { lookback, queue: true, ..Fixture::new() };
     fixture.ledger().began(BEGIN - Duration::from_secs(3999 * 24 * 3600)).await.unwrap();
     assert_eq!(fixture.handle(SCHEDULED).await.outcome, EventOutcome::Queued);
-    // As long ago as the accounts joined, it is over.
+    // With a lookback of exactly their age the accounts are no longer new.
     fixture.lookback = TWO_WEEKS;
     work(&fixture).await;
     assert_eq!((fixture.cases(), letters(&fixture).len()), (3, 0));
@@ -73,7 +74,8 @@ async fn what_a_sweep_has_handed_over_stays_due() {
 }
 
 /// An account that joined before the ledger began and was enrolled since is due by its event. The
-/// sweep repeats what failed, as the alert about it says, and begins nothing with the others.
+/// sweep retries the notification that failed, as its alert says, and begins none for the other
+/// accounts.
 #[tokio::test(start_paused = true)]
 async fn a_sweep_repeats_what_an_event_began() {
     let lookback = Duration::from_secs(4000 * 24 * 3600);
@@ -95,7 +97,7 @@ async fn a_sweep_repeats_what_an_event_began() {
     assert_eq!(outcome(&fixture.handle(SCHEDULED).await), (EventOutcome::Ignored, vec![]));
 }
 
-/// So does an update that comes again when the account is no longer new.
+/// An event of an update that comes again, when the account is no longer new, retries too.
 #[tokio::test(start_paused = true)]
 async fn an_update_repeats_what_an_earlier_one_began() {
     let lookback = Duration::from_secs(4000 * 24 * 3600);
@@ -111,8 +113,8 @@ async fn an_update_repeats_what_an_earlier_one_began() {
     assert_eq!(fixture.cases(), 1);
 }
 
-/// Nobody is told of an account that is closed, by whichever way it is found; of one that is opened
-/// again everybody is.
+/// No notifier is notified of a closed account, however it is found; all are notified of one that
+/// is reopened.
 #[rstest]
 #[case::pending_closure(0, "PENDING_CLOSURE")]
 #[case::suspended(600, "SUSPENDED")]
@@ -127,7 +129,7 @@ async fn a_closed_account_is_not_told_of(#[case] seconds: u64, #[case] state: &s
     let handled = fixture.handle(&created).await;
     assert_eq!(outcome(&handled), (EventOutcome::Ignored, vec![DeliveryOutcome::Skipped]));
     let why = &handled.notifications[0];
-    assert_eq!(why.rule, Some(IgnoreReason::Closed));
+    assert_eq!(why.rule, Some(NoDeliveryReason::Closed));
     assert_eq!(why.detail.as_deref(), Some(format!("the account is closed ({state})").as_str()));
     let swept = fixture.handle(SCHEDULED).await;
     assert_eq!((fixture.cases(), swept.notifications.len()), (2, 2), "the two others: {swept:?}");

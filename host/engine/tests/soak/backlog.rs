@@ -1,4 +1,4 @@
-//! Many events at once, each of which a notifier is told of, and what must hold of them.
+//! Many events at once, each with a notification, and their invariants.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -10,7 +10,7 @@ use groundcrew_core::event::Event;
 use groundcrew_core::notification::{Notification, NotificationKey, NotifyFailure, Receipt};
 use groundcrew_core::ports::{Clock, NotificationLedger, Notifier};
 use groundcrew_core::route::{EventMatch, OncePer, Route};
-use groundcrew_core::suggestions::CommandSuggestions;
+use groundcrew_core::suggestions::CommandFormatter;
 use groundcrew_engine::notifications::{
     ConfiguredNotifier, ConfiguredRoute, NotificationPorts, NotificationSettings, Notifications,
 };
@@ -21,29 +21,29 @@ use jiff::Timestamp;
 
 use super::scenario::Scenario;
 
-/// What makes it another event: the id of its delivery, and its message.
+/// The text that makes it another event: the id of its delivery, and its message.
 const ID: &str = "999cccaa-eaaa-0000-1111-123456789012";
 const MESSAGE: &str = "AWS Control Tower successfully created a managed account.";
 
-/// What a seed has to tell.
+/// The events of a seed.
 #[derive(Clone, Debug)]
 pub struct Backlog {
-    /// When all events are there, in seconds after the beginning.
+    /// When all events arrive, in seconds after the beginning.
     pub at: u64,
-    /// How many.
+    /// The number of events.
     pub events: usize,
     /// Whether notifications go through their queue.
     pub queue: bool,
-    /// How long the notifier takes, in seconds.
+    /// How long a delivery takes, in seconds.
     pub takes: u64,
 }
 
-/// When notifiers were asked to tell, whichever host did.
+/// When notifiers were called, by any host.
 #[derive(Default)]
 pub struct DeliveryLog(Mutex<Vec<Timestamp>>);
 
 impl DeliveryLog {
-    /// How often before this moment, and how long after it for the first time.
+    /// The number of calls before this moment, and the time from it to the next call.
     pub fn around(&self, moment: Timestamp) -> (usize, Option<Duration>) {
         let asked = self.0.lock().unwrap();
         let first = asked.iter().find(|at| **at >= moment);
@@ -52,7 +52,7 @@ impl DeliveryLog {
     }
 }
 
-/// Takes its time, and opens a case.
+/// Waits, and opens a case.
 struct SlowNotifier {
     takes: Duration,
     support: AwsSupport,
@@ -88,7 +88,7 @@ impl Backlog {
         (0..self.events).for_each(|event| sim.inject_event(&Self::text(event, scenario)));
     }
 
-    /// What tells of them in a host of this name.
+    /// The notifications of a host of this name.
     pub fn onboarding(
         &self,
         host: &str,
@@ -120,7 +120,7 @@ impl Backlog {
             }],
             lookback: Duration::from_secs(3600),
             host: host.to_owned(),
-            suggestions: CommandSuggestions::default(),
+            suggestions: CommandFormatter::default(),
         };
         Notifications::new(ports, settings)
     }
@@ -130,8 +130,8 @@ impl Backlog {
         [sim.events_url(), sim.notifications_url()].iter().all(|url| sim.messages(url).is_empty())
     }
 
-    /// Each event was told of once, or is a dead letter of which people know. Answers how many were
-    /// told of.
+    /// Each event was delivered once, or is a dead letter with an alert. Returns how many were
+    /// delivered.
     pub fn check(&self, scenario: &Scenario, sim: &SimAws) -> usize {
         let mut cases: BTreeMap<String, usize> = BTreeMap::new();
         for case in sim.cases() {

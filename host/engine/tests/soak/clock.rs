@@ -4,7 +4,7 @@ use groundcrew_core::ports::Clock;
 use groundcrew_sim::SimClock;
 use jiff::{SignedDuration, Timestamp};
 
-/// From one moment to another, in seconds after the beginning, a clock is off by so many seconds.
+/// Between two moments, in seconds after the beginning, a clock is off by so many seconds.
 #[derive(Clone, Copy, Debug)]
 pub struct Jump {
     pub from: u64,

@@ -6,17 +6,17 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::future::join_all;
 use groundcrew_core::decision::{Candidate, PolicyDecision};
+use groundcrew_core::decision_combiner::Fallback;
 use groundcrew_core::parameters::ParameterSource;
-use groundcrew_core::pipeline::Fallback;
 use groundcrew_core::ports::{
     Clock, IssuedBy, Ledger, NotificationLedger, Operator, Policy, PolicyFailure,
 };
 use groundcrew_core::scheduler::BlockedReason;
 use groundcrew_engine::{
-    BlockedLane, ConfiguredPolicy, FailureHandling, Host, HostPorts, Observer, SteadyClock, Ticker,
-    Until, UpdatePorts, UpdateSettings,
+    BlockedLane, ConfiguredPolicy, FailureHandling, Host, HostPorts, JumpTolerantClock, Observer,
+    Ticker, Until, UpdatePorts, UpdateSettings,
 };
-use groundcrew_ledger::{DynamoLedger, FaultyDisk, FileLedger};
+use groundcrew_ledger::{DynamoLedger, FileLedger, FillableDisk};
 use groundcrew_sim::{LandingZone, LandingZoneStatus, SimAws, SimOptions};
 use groundcrew_testkit::hosts;
 use jiff::Timestamp;
@@ -30,10 +30,10 @@ use super::readiness::Readiness;
 use super::scenario::{CAUSES, End, LedgerKind, QUOTA, Scenario, WantedDecision, first_end};
 
 pub const BEGIN: Timestamp = Timestamp::constant(1_788_249_600, 0);
-/// Long enough for every fleet of these, at a time at which nothing is left to happen.
+/// Long enough for every one of these fleets, at a time after which nothing happens any more.
 const END: Duration = Duration::from_secs(40 * 86_400);
 
-/// What happened.
+/// The summary of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RunSummary {
     pub updated: usize,
@@ -43,8 +43,8 @@ pub struct RunSummary {
     pub delivered: usize,
     pub moved: usize,
     pub resumed: usize,
-    /// How often the notifier was asked to tell before the first host ended its first life, and how
-    /// long after that it was asked again.
+    /// How often the notifier was called before the first host ended its first life, and how long
+    /// after that it was called again.
     pub asked: (usize, Option<Duration>),
 }
 
@@ -60,7 +60,7 @@ impl RunSummary {
     }
 }
 
-/// The policy of a setting.
+/// The policy of a scenario.
 struct ScriptedPolicy(Arc<Scenario>);
 
 #[async_trait]
@@ -88,8 +88,8 @@ struct Soak {
     sim: SimAws,
     ledger: Arc<dyn Ledger>,
     notifications: Arc<dyn NotificationLedger>,
-    /// What a ledger file is on.
-    disk: FaultyDisk,
+    /// The disk of the ledger file.
+    disk: FillableDisk,
     invariants: Arc<InvariantChecker>,
     heartbeats: HeartbeatChecker,
     asked: Arc<DeliveryLog>,
@@ -118,7 +118,7 @@ impl Soak {
         });
         sim.announce_artifact();
         let directory = tempfile::tempdir().unwrap();
-        let disk = FaultyDisk::default();
+        let disk = FillableDisk::default();
         let ledgers: (Arc<dyn Ledger>, Arc<dyn NotificationLedger>) = match scenario.ledger {
             LedgerKind::File => {
                 let path = directory.path().join("crew.db");
@@ -181,7 +181,7 @@ impl Soak {
         Host::new(ports, settings)
     }
 
-    /// The ledger as a host opens it: the file is open for as long as the world stands.
+    /// The ledger as a host opens it: the file stays open for the whole run.
     fn ledgers(&self) -> (Arc<dyn Ledger>, Arc<dyn NotificationLedger>) {
         if self.scenario.ledger == LedgerKind::File {
             return (self.ledger.clone(), self.notifications.clone());
@@ -191,17 +191,18 @@ impl Soak {
         (ledger.clone(), ledger)
     }
 
-    /// The clock of a host as it would be: steady in a service, the machine's in a Lambda.
+    /// The clock of a host as in production: steady in a service, the machine's in a Lambda
+    /// function.
     fn clock(&self) -> Arc<dyn Clock> {
         let (right, jumps) = (self.sim.clock(), self.scenario.jumps.clone());
         let machine = Arc::new(MachineClock { right, begin: BEGIN, jumps });
         match self.scenario.ticks {
             true => machine,
-            false => Arc::new(SteadyClock::new(machine)),
+            false => Arc::new(JumpTolerantClock::new(machine)),
         }
     }
 
-    /// One host: killed as often as the setting says, and then left alone.
+    /// One host: killed as often as the scenario says, and then run to the end.
     async fn host(&self, number: usize) -> usize {
         for (life, end) in self.scenario.ends[number].iter().enumerate() {
             let name = format!("host-{number}-{life}");
@@ -218,7 +219,7 @@ impl Soak {
         self.run_to_the_end(format!("host-{number}")).await
     }
 
-    /// Runs a host until all is done. When a lane waits for an operator, one comes.
+    /// Runs a host until all is done. When a lane waits for an operator, it is resumed.
     async fn run_to_the_end(&self, name: String) -> usize {
         let mut resumed = 0;
         loop {
@@ -227,7 +228,7 @@ impl Soak {
                     tokio::time::sleep(Duration::from_secs(600)).await;
                     let issued_by =
                         IssuedBy { by: Operator::default(), at: self.sim.clock().now() };
-                    // Refused by a table, or while the disk is full.
+                    // A table may refuse it, and so may a full disk.
                     while self.ledger.order_resume(&lane, &issued_by).await.is_err() {
                         tokio::time::sleep(Duration::from_secs(10)).await;
                     }
@@ -239,7 +240,7 @@ impl Soak {
         }
     }
 
-    /// One life of a service that is asked to stop.
+    /// One life of a service that gets a stop signal.
     async fn serve(&self, name: &str, stop: impl Future<Output = ()>) {
         let readiness = Arc::new(Readiness::new(&self.scenario));
         let engine = self.new_host(name, readiness.clone());
@@ -248,7 +249,7 @@ impl Soak {
         running.stopped();
     }
 
-    /// Tells whatever is left to tell.
+    /// Delivers the remaining notifications.
     async fn deliver_the_rest(&self) {
         let delivered = async {
             while !Backlog::is_notified(&self.sim) && self.sim.clock().now() < BEGIN + END {
@@ -268,7 +269,7 @@ impl Soak {
             running.stopped();
             return waiting;
         }
-        // Of a Lambda nobody hears that it ends: it is as if it were cut off.
+        // A Lambda function ends without a signal, as if it were killed.
         let (clock, right) = (self.clock(), self.sim.clock());
         let mut ticker = Ticker::new(engine);
         loop {
@@ -281,7 +282,7 @@ impl Soak {
         }
     }
 
-    /// Whatever others do meanwhile.
+    /// The actions of other clients meanwhile.
     async fn others(&self) {
         let clock = |seconds| tokio::time::sleep(Duration::from_secs(seconds));
         let moves = async {
@@ -289,7 +290,7 @@ impl Soak {
                 clock(*seconds).await;
                 let account = self.scenario.account(*index);
                 self.invariants.moved(&account);
-                // Where the small organization has no such OU, it stays.
+                // If the small organization has no such OU, it stays.
                 let _ = self.sim.move_account(&account, &["Sandbox"]);
             }
         };
@@ -336,7 +337,7 @@ impl Soak {
         tokio::join!(moves, closings, landing_zone, full_disk, backlog);
     }
 
-    /// Does something while the heartbeats are looked at.
+    /// Runs a future while the heartbeats are checked.
     async fn watched<T>(&self, what: impl Future<Output = T>) -> T {
         tokio::select! {
             biased;
@@ -350,8 +351,8 @@ impl Soak {
         let hosts = async { tokio::join!(hosts, self.others()) };
         let (mut resumed, ()) = self.watched(hosts).await;
         if !self.scenario.moves.is_empty() || !self.scenario.closings.is_empty() {
-            // Whoever moved, or was opened again, after everything was done is found by the next
-            // sweep.
+            // Accounts that moved, or were reopened, after everything was done are found by the
+            // next sweep.
             let again = self.run_to_the_end("host-again".to_owned());
             resumed.push(self.watched(again).await);
         }

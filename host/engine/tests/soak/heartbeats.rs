@@ -1,4 +1,4 @@
-//! Who runs, held against the heartbeats in the ledger.
+//! Compares the running hosts with the heartbeats in the ledger.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,40 +12,40 @@ use super::fleet::BEGIN;
 use super::readiness::Readiness;
 use super::scenario::{LedgerKind, Scenario};
 
-/// Between two looks.
+/// Between two polls.
 const POLL_INTERVAL: Duration = Duration::from_secs(60);
 
-/// A ledger that refuses calls is told in so many looks in a row at the latest.
+/// If the ledger refuses calls, a host is missing in at most so many polls in a row.
 const REFUSED: u32 = 10;
 
 #[derive(Clone)]
 enum HostState {
-    /// It runs since then, and says how it is.
+    /// It has run since then, with this readiness.
     Runs(Timestamp, Arc<Readiness>),
-    /// It was cut off then.
+    /// It was killed then.
     CutOff(Timestamp),
-    /// It has ended in good order then.
+    /// It ended regularly then.
     Stopped(Timestamp),
 }
 
 pub struct HeartbeatChecker {
     sim: SimAws,
-    /// Whether the ledger may refuse to be written: a table does, and a full disk.
+    /// Whether the ledger may refuse writes: a table does, and a full disk.
     refuses: bool,
     scenario: Arc<Scenario>,
     host_states: Mutex<BTreeMap<String, HostState>>,
-    /// For how many looks in a row a host that runs was not seen to.
+    /// For how many polls in a row a running host had no current heartbeat.
     unseen: Mutex<BTreeMap<String, u32>>,
 }
 
-/// While it is there the host runs; dropped, it was cut off.
+/// The host runs while this exists; if it is dropped, the host was killed.
 pub struct RunningGuard<'p> {
     heartbeats: &'p HeartbeatChecker,
     host: String,
 }
 
 impl RunningGuard<'_> {
-    /// The host has ended in good order.
+    /// The host has ended regularly.
     pub fn stopped(self) {
         let now = self.heartbeats.sim.clock().now();
         self.heartbeats.host_states().insert(self.host.clone(), HostState::Stopped(now));
@@ -69,7 +69,7 @@ impl HeartbeatChecker {
     }
 
     fn host_states(&self) -> MutexGuard<'_, BTreeMap<String, HostState>> {
-        // What a check found wrong is told by its own panic.
+        // A failed check reports itself by its own panic.
         self.host_states.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -79,7 +79,7 @@ impl HeartbeatChecker {
         RunningGuard { heartbeats: self, host: host.to_owned() }
     }
 
-    /// Looks now and then, for ever.
+    /// Polls the heartbeats, for ever.
     pub async fn watch(&self, ledger: &dyn Ledger) {
         loop {
             tokio::time::sleep(POLL_INTERVAL).await;
@@ -93,7 +93,7 @@ impl HeartbeatChecker {
             }
             for (host, host_state) in self.host_states().iter() {
                 let seen = hosts.running(now).any(|heartbeat| heartbeat.host == *host);
-                // Nobody asks a Lambda how it is.
+                // A Lambda function has no health checks.
                 if let HostState::Runs(_, readiness) = host_state
                     && !self.scenario.ticks
                 {
@@ -112,7 +112,7 @@ impl HeartbeatChecker {
         read_from: Timestamp,
         now: Timestamp,
     ) {
-        // What was written while the ledger was read is seen by the next look.
+        // A write during this read is seen by the next poll.
         let long_ago = |since: Timestamp, long: Duration| since + long < read_from;
         match host_state {
             HostState::Runs(since, _) if long_ago(*since, Heartbeat::INTERVAL) => {
@@ -130,7 +130,7 @@ impl HeartbeatChecker {
                 );
             }
             HostState::Stopped(at) => {
-                // It may have been refused to remove it: then it becomes stale.
+                // The ledger may have refused its removal: then it becomes stale.
                 let gone =
                     if self.refuses { Heartbeat::TIMEOUT + POLL_INTERVAL } else { Duration::ZERO };
                 let gone = long_ago(*at, gone);

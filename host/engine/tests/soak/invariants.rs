@@ -1,4 +1,4 @@
-//! What must hold, held against what the simulated AWS has seen.
+//! The invariants, checked against the operations of the simulated AWS.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -29,12 +29,13 @@ pub struct InvariantChecker {
 struct Seen {
     dead_lettered: BTreeMap<AccountId, Timestamp>,
     moved: BTreeSet<AccountId>,
-    /// Accounts that are closed now, and since when; and those that ever were.
+    /// Accounts that are closed now, and since when; and those that were ever closed.
     closed: BTreeMap<AccountId, Timestamp>,
     ever_closed: BTreeSet<AccountId>,
-    /// Lanes that hosts have paused and nobody resumed, since when.
+    /// Lanes that hosts have paused and no operator has resumed, and since when.
     paused: BTreeMap<String, Timestamp>,
-    /// Records that hosts track: of their own operations, and of others' that they found.
+    /// Records that hosts track: those of their own operations, and those of other clients'
+    /// operations that they adopted.
     tracked: BTreeSet<String>,
     target: Option<ArtifactId>,
 }
@@ -52,7 +53,7 @@ impl Observer for InvariantChecker {
                 seen.target = Some(slot.target.clone());
                 let lane = self.scenario.rules.lanes.iter().position(|l| l.name == slot.lane);
                 let lane = lane.unwrap();
-                // A start is seen once its record is written down, which a full disk delays.
+                // A start is seen once its record is in the ledger, which a full disk delays.
                 let full = self.scenario.full_disk.map_or(0, |(_, lasts)| lasts);
                 let under_way = UNDER_WAY + Duration::from_secs(full);
                 for earlier in &self.scenario.rules.lanes[..=lane] {
@@ -66,7 +67,7 @@ impl Observer for InvariantChecker {
                     );
                 }
                 let closed = seen.closed.get(&slot.account);
-                // What somebody else has begun is tracked like one's own.
+                // An operation of another client is tracked like the host's own.
                 let operations = self.sim.operations();
                 let last = operations.iter().rfind(|one| one.account == slot.account);
                 let theirs = last.is_some_and(|operation| operation.foreign);
@@ -129,8 +130,8 @@ impl InvariantChecker {
         self.seen.lock().unwrap().paused.remove(lane);
     }
 
-    /// Holds everything against each other, and answers how many accounts were updated and how
-    /// many given up.
+    /// Checks all invariants, and returns how many accounts were updated and how many
+    /// dead-lettered.
     pub async fn check(&self, ledger: &dyn Ledger) -> (usize, usize) {
         let own: Vec<LoggedOperation> =
             self.sim.operations().into_iter().filter(|operation| !operation.foreign).collect();
@@ -182,7 +183,7 @@ impl InvariantChecker {
         }
     }
 
-    /// Nobody is updated again who was updated, unless it moved or was closed meanwhile.
+    /// No account is updated twice, unless it moved or was closed meanwhile.
     fn check_repeats(&self, own: &[LoggedOperation]) {
         let seen = self.seen.lock().unwrap();
         for (index, operation) in own.iter().enumerate() {
@@ -191,15 +192,15 @@ impl InvariantChecker {
             }
             let again = own.iter().skip(index + 1).any(|later| later.account == operation.account);
             let account = &operation.account;
-            // Somebody else's operation fails on an account that is closed meanwhile, and taints its
-            // product.
+            // An operation of another client fails on an account that is closed meanwhile, and
+            // taints its product.
             let due_again = seen.moved.contains(account) || seen.ever_closed.contains(account);
             assert!(!again || due_again, "{account} is updated twice");
         }
     }
 
-    /// When a lane starts something, nothing of the lanes before it is open, nor held there unless
-    /// it goes on without.
+    /// When a lane starts an update, the lanes before it have no open account, and no held one
+    /// unless the lane does not wait for those.
     fn check_lane_order(&self, own: &[LoggedOperation]) {
         let seen = self.seen.lock().unwrap();
         for operation in own {
@@ -216,7 +217,7 @@ impl InvariantChecker {
                 if !earlier || !account.enrolled || seen.moved.contains(&id) || closed {
                     continue;
                 }
-                // Somebody else may have brought it up to date.
+                // Another client may have updated it.
                 let done = self.sim.operations().iter().any(|other| {
                     other.account == id
                         && other.outcome == Some(OperationOutcome::Succeeded)
@@ -234,8 +235,8 @@ impl InvariantChecker {
         }
     }
 
-    /// What was given up is in the dead-letter queue, and an alert is out: once, unless a host
-    /// was killed between telling it and writing that down.
+    /// A dead-lettered account has a dead letter and an alert: one, unless a host was killed
+    /// between publishing it and recording that.
     async fn check_dead_lettered(&self, ledger: &dyn Ledger) -> BTreeSet<AccountId> {
         let target = self.seen.lock().unwrap().target.clone();
         let mut progress = BTreeMap::new();
@@ -262,8 +263,8 @@ impl InvariantChecker {
             let subject = format!("Update of account {account} failed");
             let alerts = alerts.iter().filter(|alert| alert.subject == subject).count();
             assert!(letters >= 1 && alerts >= 1, "{account}: {letters} letters, {alerts} alerts");
-            // A reply that was lost lets the host publish again, since SNS has no idempotency:
-            // how often it is told has no upper limit here.
+            // After a lost response the host publishes again, since SNS has no idempotency: the
+            // number of alerts has no upper limit here.
             assert!(
                 self.scenario.is_killed() || letters == 1,
                 "{account}: {letters} dead letters and nobody was killed"
@@ -280,7 +281,7 @@ impl InvariantChecker {
     }
 
     /// Only updates that ran and failed by themselves cost an attempt, never one that the quota or
-    /// another operation was in the way of. Who began it doesn't matter once a host tracks it.
+    /// another operation prevented. It doesn't matter which client began it once a host tracks it.
     fn check_attempts(&self, progress: &BTreeMap<AccountId, UpdateProgress>) {
         let busy = |text: &str| {
             text.contains("concurrent account operations is exceeded")
@@ -300,8 +301,8 @@ impl InvariantChecker {
         }
     }
 
-    /// Why an update has failed is in the log, and `status` has it of those that have not succeeded
-    /// since.
+    /// The reason of a failed update is in the log, and in `status` unless the account has
+    /// succeeded since.
     fn check_reasons(&self, progress: &BTreeMap<AccountId, UpdateProgress>) {
         let tracked = self.seen.lock().unwrap().tracked.clone();
         let operations = self.sim.operations();
@@ -328,7 +329,8 @@ impl InvariantChecker {
         }
     }
 
-    /// Everybody is up to date, given up, unwanted, or in a lane that waits for success.
+    /// Every account is up to date, dead-lettered, not to be updated, or in a lane that waits for
+    /// success.
     fn check_nobody_is_lost(&self, dead_lettered: &BTreeSet<AccountId>) {
         let current = self.sim.current_accounts();
         let failed_lanes: BTreeSet<usize> =

@@ -1,4 +1,4 @@
-//! What hosts log, as an operator reads it.
+//! The hosts' log, as an operator reads it.
 
 use std::io;
 use std::sync::{Arc, Mutex};
@@ -11,7 +11,7 @@ use tracing_subscriber::fmt::MakeWriter;
 pub struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Log {
-    /// Keeps what this thread logs while the guard is there.
+    /// Keeps the log of this thread while the guard exists.
     pub fn keep(&self) -> DefaultGuard {
         let subscriber = tracing_subscriber::fmt()
             .with_ansi(false)

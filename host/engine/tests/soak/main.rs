@@ -1,10 +1,11 @@
-//! Whole fleet updates through the real SDKs with everything going wrong at once, by seed:
-//! throttling, errors, lost answers, lost and late events, failing updates, other people's
-//! operations, hosts killed at any await point or stopped with all hands full, two hosts at once,
-//! clocks that jump, full disks, accounts that move, a landing zone that changes. What must hold is checked at every start and at the end.
+//! Whole fleet updates through the real SDKs with all kinds of faults at once, by seed: throttling,
+//! errors, lost responses, lost and late events, failing updates, operations of other clients,
+//! hosts killed at any await point or stopped under full load, two hosts at once, clocks that jump,
+//! full disks, accounts that move, a landing zone that changes. The invariants are checked at every
+//! start and at the end.
 //!
-//! `GROUNDCREW_SEEDS` says how many seeds are run, and `GROUNDCREW_FIRST_SEED` which is the
-//! first. A seed that fails prints how to run it alone.
+//! `GROUNDCREW_SEEDS` is the number of seeds, and `GROUNDCREW_FIRST_SEED` is the first one. A seed
+//! that fails prints how to run it alone.
 
 mod backlog;
 mod clock;
@@ -26,7 +27,7 @@ use scenario::{End, LedgerKind, Scenario};
 
 /// Seeds of a run of the test suite.
 const SEEDS: u64 = 160;
-/// Run beside each other.
+/// They run in parallel.
 const PARTS: u64 = 4;
 
 #[rstest]
@@ -37,7 +38,7 @@ fn whatever_goes_wrong_nothing_is_lost_or_repeated(#[values(0, 1, 2, 3)] part: u
         let _replay = replay!(seed);
         done.add(fleet::run(Scenario::generate(seed)));
     }
-    // The checks would hold of a fleet in which nothing happens.
+    // The checks would also hold for a fleet in which nothing happens.
     if seeds.end - seeds.start >= SEEDS {
         assert!(done.updated > 150 && done.dead_lettered > 5 && done.kills > 20, "{done:?}");
         assert!(done.moved > 0 && done.resumed > 0, "{done:?}");
@@ -45,14 +46,15 @@ fn whatever_goes_wrong_nothing_is_lost_or_repeated(#[values(0, 1, 2, 3)] part: u
     }
 }
 
-/// A host is stopped or killed with a full backlog, and one that is started goes on telling.
+/// A host is stopped or killed with a full backlog, and the next one continues the deliveries.
 #[rstest]
 fn telling_goes_on_within_two_minutes(
     #[values(End::Stopped(60), End::Killed(60))] end: End,
     #[values(true, false)] queue: bool,
     #[values(LedgerKind::File, LedgerKind::Table)] ledger: LedgerKind,
 ) {
-    // Ten at once are told out of the notifications queue, a hundred out of that of events.
+    // Ten notifications at once are delivered from the notifications queue, and a hundred events at
+    // once are handled from the events queue.
     let backlog = Backlog { at: 20, events: 150, queue, takes: if queue { 15 } else { 45 } };
     let scenario = Scenario {
         ledger,

@@ -1,4 +1,4 @@
-//! What a host says of its own health, held against what is true.
+//! Compares the health that a host reports with its true state.
 
 use std::sync::Mutex;
 use std::time::Duration;
@@ -9,10 +9,10 @@ use tokio::time::Instant;
 
 use super::scenario::Scenario;
 
-/// Two heartbeats, and what a call may take.
+/// Two heartbeats, and the longest time of a call.
 const NOTICED: u64 = 180;
 
-/// What one life of a host shows.
+/// The readiness of one life of a host.
 pub struct Readiness {
     health: Health,
     sweep_interval: Duration,
@@ -53,7 +53,7 @@ impl Readiness {
         };
         match unready {
             None => assert!(lately(3), "{host} is ready at {second}, without a sweep"),
-            // The sweep itself takes its time, of which the witness hears at the end.
+            // A sweep takes time, and the observer gets its event at the end.
             Some(why) if !says_unwritten => {
                 assert!(!lately(1), "{host} has swept, and says at {second}: {why}");
             }

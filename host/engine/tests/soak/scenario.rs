@@ -1,41 +1,42 @@
-//! What a seed stands for.
+//! The scenario of a seed.
 
 use std::time::Duration;
 
 use fastrand::Rng;
 use groundcrew_core::account::{AccountId, AccountState};
 use groundcrew_core::scheduler::{LaneRules, SchedulerRules, StartWhen, WhenHeld};
-use groundcrew_core::suggestions::CommandSuggestions;
+use groundcrew_core::suggestions::CommandFormatter;
 use groundcrew_core::update_need::Causes;
 use groundcrew_sim::{FaultLevel, Snapshot, random_fleet};
 
 use super::backlog::Backlog;
 use super::clock::Jump;
 
-/// Where the ledger is.
+/// The kind of ledger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LedgerKind {
-    /// For one host.
+    /// A file, for one host.
     File,
-    /// On the same simulated AWS, with its faults.
+    /// A table on the same simulated AWS, with its faults.
     Table,
 }
 
-/// What policy says of an account.
+/// The policy's decision about an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WantedDecision {
     Lane(usize),
     Skip,
-    /// In a lane, so many seconds after the beginning. In the first lane the hold names none.
+    /// Held in a lane until so many seconds after the beginning. A hold in the first lane names no
+    /// lane.
     Hold(usize, u64),
 }
 
 /// How a life of a host ends, after so many seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
-    /// It is cut off wherever it then is.
+    /// It is killed at any await point.
     Killed(u64),
-    /// It is asked to stop.
+    /// It gets a stop signal.
     Stopped(u64),
 }
 
@@ -48,10 +49,10 @@ pub struct Scenario {
     pub reserve: usize,
     pub ledger: LedgerKind,
     pub hosts: usize,
-    /// Each host is killed or stopped, again and again, before it may run on.
+    /// The ends of each host's lives, before it may run to the end.
     pub ends: Vec<Vec<End>>,
     pub faults: FaultLevel,
-    /// What notifiers are told of meanwhile.
+    /// The events that are notified of meanwhile.
     pub backlog: Option<Backlog>,
     /// An account and when it moves to another OU.
     pub moves: Vec<(usize, u64)>,
@@ -135,8 +136,8 @@ impl Scenario {
         let ticks = rng.u32(0..3) == 0;
         let mut more = Rng::with_seed(seed.rotate_left(32));
         let ends: Vec<_> = kills.into_iter().map(|kills| ends(&mut more, &kills, ticks)).collect();
-        // In a Lambda another function tells.
-        // Often just before a host goes, so that it has its hands full.
+        // With Lambda another function delivers. The events often arrive just before a host ends,
+        // so that it is under full load.
         let first_end = more.bool().then(|| first_end(&ends)).flatten();
         let at = first_end.map(|seconds| seconds.saturating_sub(more.u64(0..60)));
         let at = at.unwrap_or_else(|| more.u64(0..6000));
@@ -163,7 +164,7 @@ impl Scenario {
                 window: Duration::from_secs(86_400),
                 sweep_interval: Duration::from_secs(6 * 3600),
                 min_sweep_interval: Duration::from_secs(60),
-                suggestions: CommandSuggestions::default(),
+                suggestions: CommandFormatter::default(),
             },
             reserve,
             ledger,
@@ -180,8 +181,8 @@ impl Scenario {
         }
     }
 
-    /// Whether hosts go, or have just gone, by a clock that is wrong: one that has been wrong for
-    /// long, or in a Lambda, which takes the machine's as it is.
+    /// Whether hosts use, or have just used, a wrong clock: one that has been wrong for long, or
+    /// any wrong one in a Lambda function, which uses the machine's clock directly.
     pub fn goes_wrong(&self, second: u64) -> bool {
         self.jumps.iter().any(|jump| {
             let followed = self.ticks || jump.until - jump.from > 50;
@@ -209,7 +210,8 @@ impl Scenario {
         }
     }
 
-    /// Whether hosts are cut off: also those that are stopped, if their calls take too long.
+    /// Whether hosts are killed, which includes those that are stopped while their calls take too
+    /// long.
     pub fn is_killed(&self) -> bool {
         self.ends.iter().any(|ends| !ends.is_empty())
     }
@@ -222,7 +224,8 @@ pub fn first_end(ends: &[Vec<End>]) -> Option<u64> {
     })
 }
 
-/// Some of these kills are stops instead, of which a Lambda never hears.
+/// Makes some of these kills stops instead, but not with ticks, since a Lambda function gets no
+/// stop signal.
 fn ends(rng: &mut Rng, kills: &[u64], ticks: bool) -> Vec<End> {
     let end = |seconds: &u64| match !ticks && rng.u32(0..3) == 0 {
         true => End::Stopped(*seconds),
@@ -231,8 +234,8 @@ fn ends(rng: &mut Rng, kills: &[u64], ticks: bool) -> Vec<End> {
     kills.iter().map(end).collect()
 }
 
-/// Bad answers of a time server, mended within a minute, either way; and of a host that is alone, a
-/// clock that is slow for long.
+/// Bad answers of a time server in either direction, corrected within a minute; and for a single
+/// host a clock that is slow for long.
 fn jumps(rng: &mut Rng, hosts: usize) -> Vec<Jump> {
     let mut jumps = vec![];
     for _ in 0..if rng.bool() { 0 } else { rng.u64(1..6) } {

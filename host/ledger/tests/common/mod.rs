@@ -1,4 +1,4 @@
-//! Ledgers and stores of every kind, and what is written into them.
+//! Ledgers and stores of every kind, and entries for them.
 #![allow(dead_code)] // Each test crate uses a part of it.
 
 use std::sync::Arc;
@@ -29,7 +29,7 @@ pub trait FullLedger: Ledger + NotificationLedger {}
 
 impl<L: Ledger + NotificationLedger> FullLedger for L {}
 
-/// Where a ledger is.
+/// The kind of a ledger.
 #[derive(Clone, Copy, Debug)]
 pub enum Kind {
     Memory,
@@ -37,11 +37,11 @@ pub enum Kind {
     Dynamo,
 }
 
-/// A place for a ledger that several hosts can reach.
+/// A ledger that several hosts can use.
 pub enum LedgerFixture {
-    /// What hosts share within a process.
+    /// A ledger that hosts share within a process.
     Shared(Arc<dyn FullLedger>, Option<TempDir>),
-    /// What each host has a client for.
+    /// A table for which each host has a client.
     Sim(SimAws),
 }
 
@@ -58,7 +58,7 @@ impl LedgerFixture {
         }
     }
 
-    /// The ledger as one more host sees it.
+    /// The ledger for one more host.
     pub fn host(&self) -> Arc<dyn FullLedger> {
         match self {
             Self::Shared(ledger, _) => Arc::clone(ledger),
@@ -67,7 +67,7 @@ impl LedgerFixture {
     }
 }
 
-/// A store of a kind, and what keeps it there.
+/// A store of a kind, and its directory, which has to be kept.
 pub fn store(kind: Kind) -> (Box<dyn Store>, Option<TempDir>) {
     match kind {
         Kind::Memory => (Box::new(MemoryStore::default()), None),
@@ -83,7 +83,7 @@ pub fn store(kind: Kind) -> (Box<dyn Store>, Option<TempDir>) {
     }
 }
 
-/// A simulated AWS in which nothing goes wrong by itself.
+/// A simulated AWS without random faults.
 pub fn sim() -> SimAws {
     sim_with(FaultLevel::None, 1)
 }
@@ -94,7 +94,7 @@ pub fn sim_with(faults: FaultLevel, seed: u64) -> SimAws {
     SimAws::new(SimOptions { seed, start: at(0), snapshot, faults, account_quota: 5 })
 }
 
-/// A client of the simulated AWS: attempts and time limits are those of groundcrew's own.
+/// A client of the simulated AWS, with the attempts and timeouts of groundcrew's own clients.
 pub fn client(sim: &SimAws) -> Client {
     let (id, secret) = sim.credentials();
     let config = Config::builder()
@@ -115,7 +115,7 @@ pub fn at(second: i64) -> Timestamp {
     Timestamp::new(1_790_000_000 + second, 0).unwrap()
 }
 
-/// Of an order of Ada's.
+/// The author and time of an order by Ada.
 pub fn issued_by(second: i64) -> IssuedBy {
     IssuedBy { by: Operator::new(None, Some("ada".into()), None), at: at(second) }
 }
@@ -159,7 +159,7 @@ pub fn key(number: usize) -> NotificationKey {
     NotificationKey::for_onboarding(&account(number), "ams")
 }
 
-/// The wish of a host to tell a notification from a second on, for a minute.
+/// A host's claim of a notification from a second on, for a minute.
 pub fn claim(number: usize, by: &str, second: i64) -> Claim {
     Claim {
         key: key(number),

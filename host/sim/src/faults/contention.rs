@@ -1,9 +1,9 @@
-//! How Control Tower says that it is busy: by many texts, and in two ways.
+//! The errors by which Control Tower reports contention: many texts, in two ways.
 //!
-//! An update that there is no room for is refused when it is asked for, or it is taken and its
-//! record fails after seconds, which taints the product. The texts were reported by users of
-//! AWS's samples, of Account Factory for Terraform and of Terraform modules. The exception's name
-//! stands at the beginning of some, and the record's code is then another one, or empty.
+//! An update over the quota is rejected by the call, or it is accepted and its record fails after
+//! seconds, which taints the product. Users of AWS's samples, of Account Factory for Terraform and
+//! of Terraform modules have reported the texts. Some texts begin with the name of the exception.
+//! The code of the record is then another one, or empty.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::protocol::ApiError;
 /// One of the texts.
 pub(crate) const CONTENTION_MESSAGE: &str = "AWS Control Tower could not update the account because another AWS Control Tower operation is in progress. Try again later.";
 
-/// Code and description where other operations are in the way.
+/// Code and description of contention with other operations.
 const CONTENTION_ERRORS: [(&str, &str); 6] = [
     ("ResourceInUseException", CONTENTION_MESSAGE),
     (
@@ -30,7 +30,7 @@ const CONTENTION_ERRORS: [(&str, &str); 6] = [
         "ValidationException",
         "Account Factory cannot complete an operation on this account, because another AWS Control Tower operation is in progress. Try again later.",
     ),
-    // Somebody was faster, between the host's look and its start.
+    // Another operation has used up the quota between the host's check and its start.
     (
         "",
         "ResourceInUseException: Account Factory cannot complete an operation on this account, because the allowed maximum of 5 concurrent account operations is exceeded. Try again later.",
@@ -41,34 +41,34 @@ const CONTENTION_ERRORS: [(&str, &str); 6] = [
     ),
 ];
 
-/// Code and description where other operations are in the way.
+/// A random one of [`CONTENTION_ERRORS`].
 pub(crate) fn contention_error(rng: &mut Rng) -> (&'static str, &'static str) {
     rng.choice(CONTENTION_ERRORS).unwrap_or(CONTENTION_ERRORS[0])
 }
 
-/// How an update is refused that the quota has no room for.
+/// How an update over the quota is rejected.
 #[derive(Debug)]
 pub(crate) enum QuotaExceeded {
-    /// The call is.
+    /// The call is rejected.
     Call(ApiError),
-    /// The call is taken, and the record fails after this time.
+    /// The call is accepted, and the record fails after this time.
     Record {
-        /// What the record says.
+        /// The error in the record.
         failure: OperationFailure,
-        /// How long it takes.
+        /// The duration of the record.
         after: Duration,
     },
 }
 
 impl QuotaExceeded {
-    /// By the call.
+    /// A rejection by the call.
     pub(crate) fn call(rng: &mut Rng, quota: usize) -> Self {
         let text =
             if rng.bool() { CONTENTION_MESSAGE.to_owned() } else { quota_exceeded_message(quota) };
         Self::Call(ApiError::new("InvalidParametersException", text))
     }
 
-    /// By the record.
+    /// A rejection by the record.
     pub(crate) fn record(rng: &mut Rng, quota: usize) -> Self {
         let (code, separator) = match rng.u8(..3) {
             0 => ("", ": "),
@@ -85,7 +85,7 @@ impl QuotaExceeded {
     }
 }
 
-/// As reported where five accounts were under change and a sixth was asked for.
+/// The text as reported when a sixth account was updated while five were under change.
 fn quota_exceeded_message(quota: usize) -> String {
     format!(
         "Account Factory cannot complete an operation on this account, because the allowed maximum of {quota} concurrent account operations is exceeded. Try again later."

@@ -1,4 +1,4 @@
-//! What goes wrong with single calls and events, in the terms of fault injection.
+//! The faults of single calls and events, in the terms of fault injection.
 
 use std::time::Duration;
 
@@ -9,56 +9,56 @@ use crate::protocol::{ApiError, Service};
 /// The round trip of one call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct RoundTrip {
-    /// Time until the service sees the request.
+    /// Time until the request reaches the service.
     pub(crate) request_latency: Duration,
-    /// Time until the caller sees the reply.
+    /// Time until the response reaches the caller.
     pub(crate) response_latency: Duration,
     pub(crate) fault: Option<Fault>,
 }
 
-/// What goes wrong with one call.
+/// A fault of one call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Fault {
-    /// The service refuses it, without effect.
+    /// The service rejects it, without effect.
     #[serde(rename = "Refused")]
     Rejected(Rejection),
     /// The network is partitioned: no connection is made, and it takes no effect.
     #[serde(rename = "Partitioned")]
     ConnectionFailed,
-    /// It takes effect, but its reply is dropped: the connection breaks.
+    /// It takes effect, but its response is lost: the connection breaks.
     #[serde(rename = "ReplyDropped")]
     ResponseLost,
-    /// No reply comes in any time that a caller waits.
+    /// No response comes before the caller's timeout.
     Hung {
         /// Whether it takes effect.
         #[serde(rename = "effect")]
         takes_effect: bool,
     },
-    /// Something between here and the service answers in its place, in HTML: a proxy, a load
-    /// balancer, a captive portal.
+    /// Something between the caller and the service responds in place of the service, in HTML: a
+    /// proxy, a load balancer, a captive portal.
     #[serde(rename = "Garbled")]
     MalformedResponse {
-        /// The status that it gives.
+        /// The status of the response.
         status: u16,
-        /// Whether it takes effect all the same.
+        /// Whether the request still takes effect.
         #[serde(rename = "effect")]
         takes_effect: bool,
     },
 }
 
-/// Why a service refuses what it would take at another time.
+/// Why a service rejects a call that it would accept at another time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Rejection {
-    /// It was called too often.
+    /// There were too many calls.
     Throttled,
-    /// It fails.
+    /// The service fails.
     ServerError,
     /// The caller lacks the permission.
     Denied,
 }
 
 impl Rejection {
-    /// The answer of this service, of which an operation was called.
+    /// The error of this service for a call of this operation.
     pub(crate) fn error(self, service: Service, operation: &str) -> ApiError {
         match (self, service) {
             (Self::Throttled, _) => ApiError::throttled(service),
@@ -87,6 +87,6 @@ pub(crate) enum EventDelivery {
     Dropped,
     /// Delivered, and again after this time.
     Duplicated(Duration),
-    /// Delivered so much later.
+    /// Delivered this much later.
     Delayed(Duration),
 }

@@ -1,7 +1,7 @@
-//! What goes wrong, how often, by the seed.
+//! The faults and their frequency, random by the seed.
 //!
-//! Each kind of fault has its own random numbers, so that one more API call does not
-//! change which updates fail.
+//! Each kind of fault has a random generator of its own, so that one more API call does not change
+//! which updates fail.
 
 pub(crate) mod contention;
 mod failure;
@@ -18,20 +18,20 @@ pub(crate) use failure::OperationFailure;
 pub(crate) use fault::{EventDelivery, RoundTrip};
 pub use fault::{Fault, Rejection};
 
-/// How much goes wrong.
+/// How many faults occur.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum FaultLevel {
-    /// Nothing, and nothing but the latency of calls is random.
+    /// No faults. Only the latency of calls is random.
     #[default]
     None,
-    /// What a large organization sees in a normal week.
+    /// The faults of a large organization in a normal week.
     Light,
-    /// What it sees on its worst day.
+    /// The faults of a large organization on its worst day.
     Heavy,
 }
 
-/// Probabilities, of a thousand.
+/// Probabilities in thousandths.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct FaultRates {
     /// Of calls.
@@ -46,8 +46,7 @@ struct FaultRates {
     event_lost: u32,
     event_repeated: u32,
     event_late: u32,
-    /// Of updates that the quota has no room for: those whose call is taken, and whose record
-    /// fails.
+    /// Of updates over the quota: those whose call is accepted and whose record fails.
     refused_by_record: u32,
     /// Of updates.
     contention: u32,
@@ -55,7 +54,7 @@ struct FaultRates {
     generic: u32,
     /// Of accounts.
     never_updates: u32,
-    /// Mean time between the operations of someone else; none when zero.
+    /// Mean time between the operations of other callers. Zero: there are none.
     foreign_every: Duration,
 }
 
@@ -117,11 +116,12 @@ impl FaultLevel {
     }
 }
 
-/// What stands between here and a service answers so, and the effect happens or not.
+/// Status of a response from something between the caller and the service, and whether the request
+/// still takes effect.
 const MALFORMED_RESPONSES: [(u16, bool); 5] =
     [(502, false), (504, true), (407, false), (200, false), (200, true)];
 
-/// The random numbers of a simulation.
+/// The random generators of a simulation.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct FaultInjector {
     rates: FaultRates,
@@ -134,7 +134,7 @@ pub(crate) struct FaultInjector {
     #[serde(with = "crate::state_serde::rng")]
     foreign: Rng,
     accounts_seed: u64,
-    /// How many of the failures that the snapshot plans have come, by account.
+    /// How many of the planned failures in the snapshot have occurred, by account.
     planned: BTreeMap<u32, usize>,
 }
 
@@ -152,7 +152,7 @@ impl FaultInjector {
         }
     }
 
-    /// Decides on one request.
+    /// Draws latency and fault of one request.
     pub(crate) fn call(&mut self) -> RoundTrip {
         let request_latency = Duration::from_millis(self.calls.u64(20..=60));
         let response_latency = Duration::from_millis(self.calls.u64(20..=60));
@@ -178,7 +178,7 @@ impl FaultInjector {
         RoundTrip { request_latency, response_latency, fault }
     }
 
-    /// Decides on one event.
+    /// Draws the delivery of one event.
     pub(crate) fn event(&mut self) -> EventDelivery {
         let rates = self.rates;
         let mut dice = Dice::roll(&mut self.events);
@@ -193,7 +193,7 @@ impl FaultInjector {
         }
     }
 
-    /// The next of the failures that the snapshot plans for an account.
+    /// The next planned failure of the snapshot for an account.
     pub(crate) fn planned(
         &mut self,
         account: u32,
@@ -205,7 +205,7 @@ impl FaultInjector {
         Some(OperationFailure { code: "ResourceUpdateFailed".into(), description, after: 0.8 })
     }
 
-    /// Decides on one update of an account that sits in the named OU.
+    /// Draws the failure of one update, for an account in the OU with this name.
     pub(crate) fn update(&mut self, account: u32, ou: &str) -> Option<OperationFailure> {
         let rates = self.rates;
         let mut own = Rng::with_seed(
@@ -238,7 +238,7 @@ impl FaultInjector {
         Some(OperationFailure { code: code.into(), description: description.to_owned(), after })
     }
 
-    /// How Control Tower says of an update that its quota has no room for it.
+    /// Draws how Control Tower rejects an update over the quota.
     pub(crate) fn quota_exceeded(&mut self, quota: usize) -> QuotaExceeded {
         let mut dice = Dice::roll(&mut self.updates);
         match dice.hits(self.rates.refused_by_record) {
@@ -247,19 +247,19 @@ impl FaultInjector {
         }
     }
 
-    /// When someone else starts their next operation, and on which of so many accounts.
+    /// Draws the wait until another caller's next operation, and its account, out of `accounts`.
     pub(crate) fn foreign(&mut self, accounts: u32) -> Option<(Duration, u32)> {
         let mean = self.rates.foreign_every;
         if mean.is_zero() || accounts == 0 {
             return None;
         }
-        // Exponentially distributed, as independent people act.
+        // Exponentially distributed, as for independent callers.
         let wait = mean.mul_f64(-(1.0 - self.foreign.f64()).ln());
         Some((wait, self.foreign.u32(..accounts)))
     }
 }
 
-/// One roll of a thousand-sided die against several probabilities in turn.
+/// One random number out of a thousand, compared with several probabilities in turn.
 struct Dice(u32);
 
 impl Dice {

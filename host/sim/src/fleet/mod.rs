@@ -1,4 +1,4 @@
-//! The accounts of the simulated organization: what never changes about them.
+//! The accounts of the simulated organization, with their constant properties.
 
 mod random;
 pub(crate) mod versions;
@@ -16,14 +16,14 @@ use crate::ids;
 pub use random::random_fleet;
 use versions::ArtifactVersions;
 
-/// One account. Everything that changes is kept by the service that changes it.
+/// One account. The services keep everything about it that changes.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct FleetAccount {
     pub(crate) id: AccountId,
     pub(crate) name: String,
     pub(crate) email: String,
     pub(crate) ou: Vec<String>,
-    /// As many, or none.
+    /// The ids of these OUs, or none.
     pub(crate) ou_ids: Vec<String>,
     pub(crate) joined: Option<Timestamp>,
     pub(crate) state: AccountState,
@@ -32,22 +32,22 @@ pub(crate) struct FleetAccount {
     pub(crate) enrolled: bool,
     /// Id of its provisioned product, if it has one.
     pub(crate) product: String,
-    /// Number of the artifact that it is on at first.
+    /// Number of its first artifact.
     pub(crate) artifact: u32,
     pub(crate) status: ProductStatus,
     pub(crate) update_time: Duration,
-    /// What its first updates fail with.
+    /// The errors with which its first updates fail.
     pub(crate) update_failures: Vec<String>,
 }
 
 impl FleetAccount {
-    /// Email of the user of IAM Identity Center that the account was provisioned with.
+    /// Email of the IAM Identity Center user with which the account was provisioned.
     pub(crate) fn sso_user_email(&self) -> String {
         format!("owner+{}@example.com", self.id)
     }
 }
 
-/// Every account, found by its place in the snapshot or by its id.
+/// Every account, by its index in the snapshot or by its id.
 #[derive(Debug, Default, Deserialize)]
 #[serde(from = "Vec<FleetAccount>")]
 pub(crate) struct Fleet {
@@ -72,8 +72,8 @@ impl From<Vec<FleetAccount>> for Fleet {
 }
 
 impl Fleet {
-    /// Takes the accounts of a snapshot. [`Snapshot::parse`] has checked the ids; an
-    /// account whose id is none all the same is left out.
+    /// Takes the accounts of a snapshot. [`Snapshot::parse`] has checked their ids; an account with
+    /// an invalid id is omitted.
     pub(crate) fn new(snapshot: Snapshot, versions: &ArtifactVersions) -> Self {
         let named = snapshot.accounts.iter().filter_map(|account| account.product.as_ref());
         let named: BTreeSet<String> = named.map(|product| product.as_str().to_owned()).collect();
@@ -86,7 +86,7 @@ impl Fleet {
             .into_iter()
             .filter_map(|account| {
                 let artifact = versions.index_for(&account);
-                // Two products can't have one id: the second gets another.
+                // Two products can't have the same id: the second gets another.
                 let given = account.product.filter(|product| free.remove(product.as_str()));
                 let other = made_up.next().unwrap_or_default();
                 Some(FleetAccount {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use fastrand::Rng;
 use groundcrew_core::snapshot::{Snapshot, SnapshotAccount};
 
-/// The tag of accounts that are tagged.
+/// The tag of the tagged accounts.
 const TAG_KEY: &str = "account-factory-managed";
 
 /// The OUs of a generated organization.
@@ -18,9 +18,8 @@ const OUS: [&[&str]; 6] = [
     &["Sandbox"],
 ];
 
-/// Makes an organization of so many accounts in a handful of nested OUs. Exactly
-/// `tagged_percent` of them carry the tag `account-factory-managed = "true"`.
-/// Updates take 10 to 30 minutes.
+/// Makes an organization of `accounts` accounts in a few nested OUs. Exactly `tagged_percent` of
+/// them have the tag `account-factory-managed = "true"`. Updates take 10 to 30 minutes.
 pub fn random_fleet(accounts: usize, tagged_percent: u8, seed: u64) -> Snapshot {
     let mut rng = Rng::with_seed(!seed);
     let mut order: Vec<usize> = (0..accounts).collect();

@@ -1,5 +1,4 @@
-//! The versions of Account Factory that a snapshot tells of: which is current, and which each
-//! account is on.
+//! The versions of Account Factory in a snapshot: the current one, and the one of each account.
 
 use std::collections::BTreeSet;
 
@@ -9,9 +8,9 @@ use crate::ids;
 
 /// The artifacts of Account Factory, by their ids, the oldest first. The last is the current one.
 ///
-/// The current one is the snapshot's target, and where it names none that of the first account that
-/// is not outdated. The others are those that outdated accounts are on. Whether an account is
-/// outdated is said by `outdated` alone: an artifact that contradicts it is not taken.
+/// The current one is the snapshot's target. Without a target it is the artifact of the first
+/// account that is not outdated. The others are those of outdated accounts. Only the member
+/// `outdated` decides whether an account is outdated: an artifact that contradicts it is ignored.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct ArtifactVersions(Vec<String>);
 
@@ -32,7 +31,7 @@ impl ArtifactVersions {
             .filter(|id| known.insert(id))
             .map(str::to_owned)
             .collect();
-        // Accounts that name none are on one that is made up, the oldest.
+        // Accounts without an artifact get a generated one, which is the oldest.
         let mut generated_ids = generated_ids().filter(|id| !known.contains(id.as_str()));
         let homeless = |account: &SnapshotAccount| {
             account.outdated && named_artifact(account).is_none_or(|id| given == Some(id))
@@ -46,7 +45,7 @@ impl ArtifactVersions {
         Self(older)
     }
 
-    /// The number of the one that an account is on.
+    /// The number of the artifact of an account.
     pub(crate) fn index_for(&self, account: &SnapshotAccount) -> u32 {
         let (current, older) = self.0.split_last().map_or((0, &[][..]), |(_, o)| (o.len(), o));
         let known =
@@ -64,7 +63,7 @@ fn named_artifact(account: &SnapshotAccount) -> Option<&str> {
     account.artifact.as_ref().map(|artifact| artifact.as_str())
 }
 
-/// Ids that nobody has named, without end.
+/// Generated ids, without end.
 pub(crate) fn generated_ids() -> impl Iterator<Item = String> {
     (1_u32..).map(|number| ids::write(ids::ARTIFACT, number))
 }

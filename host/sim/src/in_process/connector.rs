@@ -1,4 +1,4 @@
-//! The model as the HTTP client of the real SDK: no socket, tokio's clock.
+//! The model as the HTTP client of the real SDK: without a socket, on tokio's clock.
 
 use std::sync::Arc;
 
@@ -19,7 +19,8 @@ async fn send(
     shared: &SharedModel,
     mut request: HttpRequest,
 ) -> Result<HttpResponse, ConnectorError> {
-    // Read to the end, as a socket would: the SDK gives up on uploads that stand still.
+    // Read the body to its end, as a socket would, because the SDK ends an upload that makes no
+    // progress.
     let body = ByteStream::new(request.take_body())
         .collect()
         .await

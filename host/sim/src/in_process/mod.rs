@@ -30,29 +30,29 @@ use crate::time::SimClock;
 use crate::web::{ServiceNow, WebRecord, WebRequest, WebResponse};
 use connector::Connector;
 
-/// What a simulation starts from.
+/// The initial settings of a simulation.
 #[derive(Clone, Debug)]
 pub struct SimOptions {
     /// The same seed gives the same run.
     pub seed: u64,
-    /// The time that it is at first.
+    /// The start time.
     pub start: Timestamp,
     /// The organization.
     pub snapshot: Snapshot,
-    /// How much goes wrong.
+    /// How many faults occur.
     pub faults: FaultLevel,
     /// Control Tower's quota of concurrent account operations: 5 unless AWS has raised it.
     pub account_quota: usize,
 }
 
-/// A simulated AWS. Clones share one world.
+/// A simulated AWS. Clones share one model.
 #[derive(Clone, Debug)]
 pub struct SimAws {
     shared: Arc<SharedModel>,
 }
 
 impl SimAws {
-    /// Makes a world. Call it on the runtime that will run the simulation. Seeds
+    /// Makes a simulated AWS. Call this on the runtime that will run the simulation. It seeds
     /// fastrand's generator of this thread, from which the SDKs take their jitter.
     pub fn new(options: SimOptions) -> Self {
         fastrand::seed(options.seed);
@@ -67,7 +67,7 @@ impl SimAws {
         Self { shared: Arc::new(SharedModel::new(model, clock)) }
     }
 
-    /// The HTTP client to give to SDK clients.
+    /// The HTTP client for SDK clients.
     pub fn http_client(&self) -> SharedHttpClient {
         SharedHttpClient::new(Connector(Arc::clone(&self.shared)))
     }
@@ -87,7 +87,7 @@ impl SimAws {
         names::REGION
     }
 
-    /// Access key id and secret key that are good here. So is any other pair.
+    /// Access key id and secret key. The simulated AWS accepts any pair.
     pub fn credentials(&self) -> (&'static str, &'static str) {
         ("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")
     }
@@ -142,30 +142,30 @@ impl SimAws {
         self.shared.with(|model| model.topic_arn().to_owned())
     }
 
-    /// Tells by event of the newest artifact of Account Factory, the one that accounts which are
-    /// not outdated in the snapshot have, as AWS did when it was released. Answers its id.
+    /// Sends the event of the newest artifact of Account Factory, as AWS did when it was released.
+    /// It is the artifact of the accounts that are not outdated in the snapshot. Returns its id.
     pub fn announce_artifact(&self) -> String {
         self.shared.with(|model| model.announce_artifact(self.now()))
     }
 
-    /// Releases a new artifact of Account Factory, so that every account is outdated, and tells of
-    /// it by event. Answers its id.
+    /// Releases a new artifact of Account Factory, so that every account is outdated, and sends its
+    /// event. Returns its id.
     pub fn release_artifact(&self) -> String {
         self.shared.with(|model| model.release_artifact(self.now()))
     }
 
-    /// Delivers an event to the events queue at once. The text need not be a good event.
+    /// Delivers an event to the events queue at once. The text need not be a valid event.
     pub fn inject_event(&self, json: &str) {
         self.shared.with(|model| model.inject_event(self.now(), json.to_owned()));
     }
 
-    /// Lets someone else start an operation on an account, which takes `duration` and
-    /// changes no version. Answers whether it could start.
+    /// Starts an operation of another caller on an account. It takes `duration` and changes no
+    /// version. Returns whether it could start.
     pub fn foreign_operation(&self, account: &AccountId, duration: Duration) -> bool {
         self.shared.with(|model| model.foreign_operation(self.now(), account, duration))
     }
 
-    /// Lets the next call of an operation meet this fault; several are for several calls.
+    /// Injects a fault into the next call of an operation. Several faults are for several calls.
     pub fn inject_fault(&self, operation: &str, fault: Fault) {
         self.shared.with(|model| model.inject_fault(operation, fault));
     }
@@ -175,122 +175,121 @@ impl SimAws {
         self.shared.with(|model| model.deny(operation));
     }
 
-    /// Sets how well the Resource Groups Tagging API knows accounts: at first as well as
-    /// Organizations does.
+    /// Sets how completely the Resource Groups Tagging API knows the tags of accounts. At first it
+    /// has the same as Organizations.
     pub fn set_tag_index(&self, state: TagIndexState) {
         self.shared.with(|model| model.set_tag_index(state));
     }
 
-    /// Adds a queue, or empties and changes the one of the same name. Answers its URL.
+    /// Adds a queue, or empties and changes the one of the same name. Returns its URL.
     pub fn create_queue(&self, options: QueueOptions) -> String {
         let url = address::url(&options.name);
         self.shared.with(|model| model.create_queue(self.now(), options));
         url
     }
 
-    /// Says whether the account has a support plan, which it has at first. Without one,
-    /// AWS Support answers every call with `SubscriptionRequiredException`.
+    /// Sets whether the account has a support plan. At first it has one. Without one, AWS Support
+    /// returns `SubscriptionRequiredException` for every call.
     pub fn set_support_plan(&self, plan: bool) {
         self.shared.with(|model| model.set_support_plan(plan));
     }
 
-    /// Sets after what time a new case is seen by `DescribeCases`: at once at first.
+    /// Sets the delay after which `DescribeCases` shows a new case. At first there is none.
     pub fn set_case_delay(&self, delay: Duration) {
         self.shared.with(|model| model.set_case_delay(delay));
     }
 
-    /// Every support case that was opened, the oldest first.
+    /// Every support case that was opened, oldest first.
     pub fn cases(&self) -> Vec<OpenedCase> {
         self.shared.with(|model| model.cases().to_vec())
     }
 
-    /// Name of the DynamoDB table that is there from the start, with the string keys `pk`
-    /// and `sk`.
+    /// Name of the DynamoDB table that exists from the start, with the string keys `pk` and `sk`.
     pub fn table_name(&self) -> &'static str {
         names::TABLE
     }
 
-    /// Sets the launch paths that the caller has to the Account Factory product: ids, and
-    /// names of their portfolios.
+    /// Sets the launch paths of the caller to the Account Factory product: their ids, and the names
+    /// of their portfolios.
     pub fn set_launch_paths(&self, paths: &[(&str, &str)]) {
         self.shared.with(|model| model.set_launch_paths(paths));
     }
 
-    /// Another system than AWS answers a request, with the same faults. `None`: no answer comes
-    /// back, and whether the request had its effect can't be told.
+    /// Sends a request to a system other than AWS, with the same faults. `None`: no response comes
+    /// back, and the request may have had its effect.
     pub async fn web(&self, request: &WebRequest) -> Option<WebResponse> {
         self.shared.web(request).await
     }
 
-    /// Sets up ServiceNow, one of the other systems than AWS.
+    /// Sets up ServiceNow, one of the systems other than AWS.
     pub fn set_service_now(&self, service_now: ServiceNow) {
         self.shared.with(|model| model.web().service_now = service_now);
     }
 
-    /// What other systems than AWS keep, in the order in which it came to be.
+    /// The records of the systems other than AWS, in the order of their creation.
     pub fn web_records(&self) -> Vec<WebRecord> {
         self.shared.with(|model| model.web().records())
     }
 
-    /// Sets the landing zone; none is an AWS without Control Tower.
+    /// Sets the landing zone. `None` is an AWS without Control Tower.
     pub fn set_landing_zone(&self, landing_zone: Option<LandingZone>) {
         self.shared.with(|model| model.set_landing_zone(landing_zone));
     }
 
-    /// Registers every OU with Control Tower but those of these ids.
+    /// Registers every OU with Control Tower except those with these ids.
     pub fn set_unregistered_ous(&self, units: impl IntoIterator<Item = String>) {
         self.shared.with(|model| model.set_unregistered_ous(units));
     }
 
-    /// Says whether IAM Identity Center is enabled in the Region, which it is at first.
+    /// Sets whether IAM Identity Center is enabled in the Region. At first it is.
     pub fn set_identity_center(&self, enabled: bool) {
         self.shared.with(|model| model.set_identity_center(enabled));
     }
 
-    /// Closes an account: it is `PENDING_CLOSURE`, and minutes later `SUSPENDED`. Answers whether
-    /// there is one.
+    /// Closes an account: it is `PENDING_CLOSURE`, and minutes later `SUSPENDED`. Returns whether
+    /// the account exists.
     pub fn close_account(&self, account: &AccountId) -> bool {
         self.shared.with(|model| model.close_account(account))
     }
 
-    /// Opens an account again that was closed, as AWS Support does. Answers whether there is one.
+    /// Reopens a closed account, as AWS Support does. Returns whether the account exists.
     pub fn reopen_account(&self, account: &AccountId) -> bool {
         self.shared.with(|model| model.reopen_account(account))
     }
 
-    /// Moves an account into the OU of this path, names from the top-level one down. Answers
-    /// whether there are both.
+    /// Moves an account into the OU with this path of names, from the top-level OU down. Returns
+    /// whether both exist.
     pub fn move_account(&self, account: &AccountId, path: &[&str]) -> bool {
         self.shared.with(|model| model.move_account(account, path))
     }
 
-    /// Moves an account into the registered OU of this path, whose baselines it gets by
-    /// auto-enrolment: it joins with `EnableBaseline` alone and has no provisioned product. Answers
-    /// whether there are both.
+    /// Moves an account into the registered OU with this path, whose baselines it gets by
+    /// auto-enrolment: it joins with the event `EnableBaseline` alone and has no provisioned
+    /// product. Returns whether both exist.
     pub fn auto_enroll(&self, account: &AccountId, path: &[&str]) -> bool {
         let now = self.shared.clock.now();
         self.shared.with(|model| model.auto_enroll(now, account, path))
     }
 
-    /// Resets the baseline of the OU that an account is in: the event of that, and one for each
-    /// account in the OU. Answers whether there is one.
+    /// Resets the baseline of the OU of an account. It sends the event of that, and one for each
+    /// account in the OU. Returns whether the account exists in an OU.
     pub fn reset_ou_baseline(&self, account: &AccountId) -> bool {
         let now = self.shared.clock.now();
         self.shared.with(|model| model.reset_ou_baseline(now, account))
     }
 
-    /// The parameters of the last operation of Account Factory on an account that succeeded:
-    /// those that its update would keep.
+    /// The parameters of the last successful operation of Account Factory on an account, which an
+    /// update would keep.
     pub fn parameters(&self, account: &AccountId) -> BTreeMap<String, String> {
         self.shared.with(|model| model.parameters(account))
     }
 
-    /// Takes an output from every record of an account.
+    /// Removes an output from every record of an account.
     pub fn remove_output(&self, account: &AccountId, key: &str) {
         self.shared.with(|model| model.remove_output(account, key));
     }
 
-    /// Removes the record of the last operation on an account that succeeded.
+    /// Removes the record of the last successful operation on an account.
     pub fn remove_record(&self, account: &AccountId) {
         self.shared.with(|model| model.remove_record(account));
     }
@@ -300,13 +299,13 @@ impl SimAws {
         self.shared.with(|model| model.remove_user(email));
     }
 
-    /// Gives a user of IAM Identity Center a name, or takes parts of it away.
+    /// Sets the names of a user of IAM Identity Center. `None` removes a name.
     pub fn rename_user(&self, email: &str, given: Option<&str>, family: Option<&str>) {
         self.shared.with(|model| model.rename_user(email, given, family));
     }
 
-    /// Emails of the users that Account Factory has created, since an update named an email
-    /// that no user had.
+    /// Emails of the users that Account Factory has created because an update had an email that no
+    /// user had.
     pub fn created_users(&self) -> Vec<String> {
         self.shared.with(|model| model.created_users().to_vec())
     }
@@ -321,23 +320,23 @@ impl SimAws {
         self.shared.with(|model| model.current_accounts(self.now()))
     }
 
-    /// Every operation on an account that really started, in the order of starting.
+    /// Every operation that started on an account, in the order of starting.
     pub fn operations(&self) -> Vec<LoggedOperation> {
         self.shared.with(|model| model.operations(self.now()))
     }
 
-    /// The most operations that ever ran at once.
+    /// The highest numbers of concurrent operations.
     pub fn max_concurrent(&self) -> MaxConcurrent {
         self.shared.with(|model| model.max_concurrent())
     }
 
-    /// Every alert published.
+    /// Every published alert.
     pub fn alerts(&self) -> Vec<PublishedAlert> {
         self.shared.with(|model| model.alerts().to_vec())
     }
 
-    /// Bodies of the messages in a queue, in flight or not, by its URL: what is in a
-    /// dead-letter queue, for example.
+    /// Bodies of the messages in a queue, in flight or not, by its URL: for example those of a
+    /// dead-letter queue.
     pub fn messages(&self, queue_url: &str) -> Vec<String> {
         let name = queue_url.rsplit('/').next().unwrap_or_default();
         self.shared.with(|model| model.queue_bodies(self.now(), name))

@@ -1,6 +1,6 @@
-//! Auto-enrolment, as landing zones from 3.1 on have it: an account that is moved into a registered
-//! OU gets the OU's baselines. It has no provisioned product then, and no event but those of its
-//! baselines.
+//! Auto-enrolment, which landing zones from version 3.1 on have: an account that is moved into a
+//! registered OU gets the OU's baselines. Such an account has no provisioned product, and no event
+//! except those of its baselines.
 
 use groundcrew_core::account::AccountId;
 use jiff::Timestamp;
@@ -13,8 +13,8 @@ use crate::services::control_tower::ControlTower;
 use crate::time::saturating_later;
 
 impl Model {
-    /// Moves an account into the OU of this path, whose baseline it gets. Answers whether there are
-    /// both, and the OU is registered.
+    /// Moves an account into the OU with this path, whose baseline it gets. Returns whether both
+    /// exist and the OU is registered.
     pub fn auto_enroll(&mut self, now: Timestamp, account: &AccountId, path: &[&str]) -> bool {
         self.advance(now);
         let Some(index) = self.fleet.find(account.as_str()) else { return false };
@@ -31,8 +31,8 @@ impl Model {
         true
     }
 
-    /// Resets the baseline of the OU of an account, and with it those of all accounts in it.
-    /// Answers whether there is such an account in an OU.
+    /// Resets the baseline of the OU of an account, and with it the baselines of all accounts in
+    /// the OU. Returns whether the account exists in an OU.
     pub fn reset_ou_baseline(&mut self, now: Timestamp, account: &AccountId) -> bool {
         self.advance(now);
         let (Some(index), Some(zone)) =

@@ -1,4 +1,4 @@
-//! The EventBridge events that the simulated AWS emits, in the shape of the captured ones.
+//! The EventBridge events of the simulated AWS, in the format of captured ones.
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::fleet::FleetAccount;
 use crate::names::{MANAGEMENT_ACCOUNT, REGION};
 
-/// A provisioning artifact was made active.
+/// An event: a provisioning artifact became active.
 pub(crate) fn artifact_released(id: &str, now: Timestamp, product: &str, artifact: &str) -> String {
     let time = seconds(now);
     json!({
@@ -56,7 +56,7 @@ pub(crate) struct UpdateEnded<'a> {
 }
 
 impl UpdateEnded<'_> {
-    /// The lifecycle event of it, delivered at `now` under `id`.
+    /// The lifecycle event, delivered at `now` under `id`.
     pub(crate) fn event(&self, id: &str, event_id: &str, now: Timestamp) -> String {
         let (state, message) = if self.failed {
             ("FAILED", "AWS Control Tower failed to update a managed account.")
@@ -87,7 +87,7 @@ impl UpdateEnded<'_> {
     }
 }
 
-/// A baseline was enabled or reset: `name` says which, `details` on what.
+/// A baseline was enabled or reset: `name` is the name of the event, `details` has the target.
 pub(crate) fn baseline(
     id: &str,
     event_id: &str,

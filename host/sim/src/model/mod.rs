@@ -1,5 +1,5 @@
-//! The simulated control plane as a function from request to answer. It has no clock, no
-//! task and no socket: whoever serves it tells it the time.
+//! The simulated control plane as a function from request to response. It has no clock, no task and
+//! no socket: its caller passes the time.
 
 mod auto_enrolment;
 mod events;
@@ -47,14 +47,14 @@ use crate::time::saturating_later;
 use crate::web::Web;
 use events::UpdateEnded;
 
-/// After so many receives a message is moved to the dead-letter queue: a backstop for
-/// poison messages, far above what waiting for a slot or for a gate costs.
+/// The number of receives after which a message is moved to the dead-letter queue. It is a backstop
+/// for poison messages, far above the receives of a message that waits for a slot or for a gate.
 const MAX_RECEIVES: u32 = 1000;
 
-/// An event arrives so long after what it tells of.
+/// The delay between the end of an operation and its event.
 const EVENT_DELAY: Duration = Duration::from_secs(2);
 
-/// The operations that are offered, by service: what [`Model::handle`] dispatches.
+/// The supported operations by service, which [`Model::handle`] dispatches.
 pub fn supported_operations() -> BTreeMap<&'static str, Vec<&'static str>> {
     BTreeMap::from([
         ("controltower", operations::names(control_tower::OPERATIONS)),
@@ -71,13 +71,13 @@ pub fn supported_operations() -> BTreeMap<&'static str, Vec<&'static str>> {
     ])
 }
 
-/// An answer, or the wish to be asked again.
+/// A response, or a long poll that waits.
 #[derive(Debug)]
 pub enum ModelResponse {
-    /// The answer.
+    /// The response.
     Ready(Response),
-    /// A long poll that has nothing to answer yet. Ask again with [`Model::resume`] at
-    /// [`LongPoll::wake`], or earlier when [`Model::changes`] answers another number.
+    /// A long poll that has no result yet. Call [`Model::resume`] at [`LongPoll::wake_at`], or
+    /// earlier when [`Model::change_count`] returns another number.
     Wait(LongPoll),
 }
 
@@ -86,7 +86,7 @@ pub enum ModelResponse {
 pub struct LongPoll {
     receive: PendingReceive,
     operation: &'static str,
-    /// When to ask again at the latest.
+    /// The latest time for the next call.
     pub wake_at: Timestamp,
 }
 
@@ -113,15 +113,15 @@ pub struct Model {
     #[serde(with = "crate::state_serde::rng")]
     rng: Rng,
     calls: BTreeMap<String, u64>,
-    /// How the next calls of an operation fare, where a test has said so.
+    /// The faults that tests have injected into the next calls of an operation.
     planned: BTreeMap<String, VecDeque<Fault>>,
-    /// The operations that the caller is not allowed.
+    /// The operations that the caller has no permission for.
     denied: BTreeSet<String>,
     sent: u64,
 }
 
 impl Model {
-    /// A control plane as the snapshot has it.
+    /// A control plane with the organization of the snapshot.
     pub fn new(
         seed: u64,
         start: Timestamp,
@@ -142,7 +142,8 @@ impl Model {
             organizations: Organizations::new(Arc::clone(&fleet), start),
             sqs: Sqs::new(rng.fork()),
             sns: Sns::new(rng.fork()),
-            // With numbers of their own, so that they change nothing for the others.
+            // With a generator of its own, so that it does not change the random numbers of the
+            // others.
             support: Support::new(Rng::with_seed(seed ^ 1)),
             dynamo: DynamoDb::new(start, Rng::with_seed(seed ^ 2)),
             tagging: Tagging::new(start),
@@ -187,7 +188,7 @@ impl Model {
         self.sqs.allow_eventbridge(EVENTS_QUEUE);
     }
 
-    /// Starts the operations that the snapshot has in progress.
+    /// Starts the operations that are in progress in the snapshot.
     fn start_running_operations(&mut self) {
         let fleet = Arc::clone(&self.fleet);
         for (index, account) in fleet.iter() {
@@ -205,18 +206,18 @@ impl Model {
         }
     }
 
-    /// The time that it has come to.
+    /// The time up to which the scheduled events have happened.
     pub(crate) fn now(&self) -> Timestamp {
         self.now
     }
 
-    /// Gives the services the accounts that they share, which a kept state has once.
+    /// Passes the shared accounts to the services. A saved state has them once.
     pub(crate) fn share_fleet(&mut self) {
         self.catalog.fleet = Arc::clone(&self.fleet);
         self.organizations.fleet = Arc::clone(&self.fleet);
     }
 
-    /// Answers a request as of `now`, which must not run backwards.
+    /// Returns the response to a request at `now`, which must not go backwards.
     pub fn handle(&mut self, now: Timestamp, request: &Request<'_>) -> ModelResponse {
         self.advance(now);
         let call = match Call::read(request) {
@@ -226,7 +227,7 @@ impl Model {
         self.dispatch(&call)
     }
 
-    /// Asks again for a long poll.
+    /// Tries a long poll again.
     pub fn resume(&mut self, now: Timestamp, poll: LongPoll) -> ModelResponse {
         self.advance(now);
         let call = Call {
@@ -239,8 +240,8 @@ impl Model {
         self.answer(&call, Ok(outcome))
     }
 
-    /// A number that changes whenever a message may have become receivable, or something
-    /// was planned that may make it so.
+    /// A number that changes whenever a message may have become visible, or a scheduled event was
+    /// added that may make one visible.
     pub fn change_count(&self) -> u64 {
         self.schedule.added() + self.sent
     }
@@ -311,12 +312,12 @@ impl Model {
         ModelResponse::Ready(call.respond(result, ids::uuid(&mut self.rng)))
     }
 
-    /// The answer to a request that is refused before a service sees it.
+    /// The response to a request that is rejected before it reaches a service.
     pub(crate) fn reject(&mut self, error: ApiError) -> Response {
         error.respond(ids::uuid(&mut self.rng))
     }
 
-    /// Decides how a request fares on its way, and counts it.
+    /// Draws the latency and the fault of a request, and counts the request.
     pub(crate) fn draw_round_trip(&mut self, request: &Request<'_>) -> RoundTrip {
         let Ok(call) = Call::read(request) else {
             return RoundTrip {
@@ -343,7 +344,8 @@ impl Model {
         }
     }
 
-    /// Decides how a request of another system than AWS fares. Tests plan it as `HTTP`.
+    /// Draws the latency and the fault of a request to a system other than AWS. Tests inject its
+    /// faults as `HTTP`.
     pub(crate) fn draw_web_round_trip(&mut self) -> RoundTrip {
         let trip = self.faults.call();
         match self.planned.get_mut("HTTP").and_then(VecDeque::pop_front) {
@@ -352,12 +354,12 @@ impl Model {
         }
     }
 
-    /// The other systems than AWS.
+    /// The systems other than AWS.
     pub(crate) fn web(&mut self) -> &mut Web {
         &mut self.web
     }
 
-    /// The answer of a service that refuses a request.
+    /// The response of a service that rejects a request.
     pub(crate) fn rejection_response(
         &mut self,
         request: &Request<'_>,
@@ -370,7 +372,7 @@ impl Model {
         }
     }
 
-    /// Lets everything happen that is due.
+    /// Applies every scheduled event that is due.
     pub(crate) fn advance(&mut self, now: Timestamp) {
         while let Some((time, happening)) = self.schedule.pop_due(now) {
             match happening {
@@ -379,7 +381,7 @@ impl Model {
                 }
                 ScheduledEvent::PlanEnds { account } => self.catalog.store.end_plan(account),
                 ScheduledEvent::AccountSuspended { account } => {
-                    // Unless it was opened again.
+                    // The account may have been reopened.
                     if self.organizations.state(account) == AccountState::PendingClosure {
                         self.organizations.set_state(account, AccountState::Suspended);
                     }
@@ -389,7 +391,7 @@ impl Model {
                     self.sqs.put(time, EVENTS_QUEUE, event);
                 }
                 ScheduledEvent::ForeignOperationStarts { account } => {
-                    // Half of what people do from the console changes no version.
+                    // Half of the operations that people start in the console change no version.
                     let artifact = if self.rng.bool() {
                         self.catalog.newest()
                     } else {
@@ -410,7 +412,7 @@ impl Model {
         failure: Option<Box<OperationFailure>>,
     ) {
         let Some(record) = self.catalog.store.record(number) else { return };
-        // Whatever it would have come to: nobody can work in an account that is closed.
+        // An operation on a closed account fails, whatever was planned for it.
         let state = self.organizations.state(record.product);
         let closed =
             state.is_closed().then(|| Box::new(OperationFailure::for_closed_account(state)));
@@ -422,7 +424,8 @@ impl Model {
             number,
             failure.map_or(RecordOutcome::Succeeded, RecordOutcome::Failed),
         );
-        // Whether Control Tower sends an event for what never began is not known: none is harder.
+        // It is not known whether Control Tower sends an event for an operation that never began.
+        // No event is the harder case for the host.
         if refused {
             return;
         }
@@ -439,7 +442,7 @@ impl Model {
         self.emit(time, event);
     }
 
-    /// Hands an event to EventBridge, which delivers at its best.
+    /// Sends an event to EventBridge, which may lose, repeat or delay it.
     fn emit(&mut self, now: Timestamp, event: String) {
         let time = saturating_later(now, EVENT_DELAY);
         match self.faults.event() {
@@ -479,7 +482,7 @@ impl Model {
         starter.start_foreign(now, &mut catalog.store, account, artifact, duration)
     }
 
-    /// Service Catalog, and what starts its operations.
+    /// Service Catalog, and the starter of its operations.
     fn catalog(&mut self) -> (&mut ServiceCatalog, OperationStarter<'_>) {
         let starter = OperationStarter {
             quota: self.quota,

@@ -1,5 +1,5 @@
-//! What a simulation is told to be like or to do next, and what is looked at in it: none of it is a
-//! request of AWS.
+//! The functions by which tests and commands set up a simulation and read from it. None of them is
+//! a request to AWS.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -24,19 +24,19 @@ use crate::services::support::OpenedCase;
 use crate::services::tagging::TagIndexState;
 use crate::time::saturating_later;
 
-/// How long closing an account takes. AWS states no time; minutes were seen.
+/// How long the closing of an account takes. AWS states no time; minutes were observed.
 const SUSPENDED_AFTER: Duration = Duration::from_secs(5 * 60);
 
 impl Model {
-    /// Releases a new artifact of Account Factory, which no account is on, and tells of it by
-    /// event. Answers its id.
+    /// Releases a new artifact of Account Factory, which no account is on, and sends its event.
+    /// Returns its id.
     pub fn release_artifact(&mut self, now: Timestamp) -> String {
         self.advance(now);
         self.catalog.release(now);
         self.announce_artifact(now)
     }
 
-    /// Tells by event of the newest artifact, as AWS did when it was released. Answers its id.
+    /// Sends the event of the newest artifact, as AWS did when it was released. Returns its id.
     pub fn announce_artifact(&mut self, now: Timestamp) -> String {
         self.advance(now);
         let artifact = self.catalog.newest_id().to_owned();
@@ -51,15 +51,15 @@ impl Model {
         artifact
     }
 
-    /// Delivers an event at once, whatever the fault level.
+    /// Delivers an event at once, at any fault level.
     pub fn inject_event(&mut self, now: Timestamp, event: String) {
         self.advance(now);
         self.schedule.add(now, ScheduledEvent::EventDelivered { event });
         self.advance(now);
     }
 
-    /// Lets someone else start an operation that changes no version; answers whether it
-    /// could start.
+    /// Starts an operation of another caller that changes no version. Returns whether it could
+    /// start.
     pub fn foreign_operation(
         &mut self,
         now: Timestamp,
@@ -72,7 +72,7 @@ impl Model {
         self.start_foreign_operation(now, index, artifact, Some(duration))
     }
 
-    /// Lets the next calls of an operation meet this fault.
+    /// Injects a fault into the next call of an operation.
     pub(crate) fn inject_fault(&mut self, operation: &str, fault: Fault) {
         self.planned.entry(operation.to_owned()).or_default().push_back(fault);
     }
@@ -82,12 +82,12 @@ impl Model {
         self.denied.insert(operation.to_owned());
     }
 
-    /// Sets how well the tag index knows accounts.
+    /// Sets how completely the tag index knows the tags of accounts.
     pub(crate) fn set_tag_index(&mut self, state: TagIndexState) {
         self.tagging.state = state;
     }
 
-    /// Sets what the URLs of queues begin with, instead of SQS's own endpoint.
+    /// Sets the beginning of the queues' URLs, instead of SQS's own endpoint.
     pub fn set_queue_endpoint(&mut self, endpoint: String) {
         self.sqs.endpoint = endpoint;
     }
@@ -98,7 +98,7 @@ impl Model {
         self.sqs.create(self.now, options);
     }
 
-    /// Sets the launch paths that the caller has: ids, and names of their portfolios.
+    /// Sets the launch paths of the caller: their ids, and the names of their portfolios.
     pub fn set_launch_paths(&mut self, paths: &[(&str, &str)]) {
         let path = |(id, portfolio): &(&str, &str)| LaunchPath {
             id: (*id).to_owned(),
@@ -107,23 +107,23 @@ impl Model {
         self.catalog.paths = paths.iter().map(path).collect();
     }
 
-    /// Sets the landing zone; none is an AWS without Control Tower.
+    /// Sets the landing zone. `None` is an AWS without Control Tower.
     pub fn set_landing_zone(&mut self, landing_zone: Option<LandingZone>) {
         self.control_tower.landing_zone = landing_zone;
     }
 
-    /// Registers every OU with Control Tower but those of these ids.
+    /// Registers every OU with Control Tower except those with these ids.
     pub fn set_unregistered_ous(&mut self, units: impl IntoIterator<Item = String>) {
         self.control_tower.unregistered = units.into_iter().collect();
     }
 
-    /// Says whether IAM Identity Center is enabled in the Region, which it is at first.
+    /// Sets whether IAM Identity Center is enabled in the Region. At first it is.
     pub fn set_identity_center(&mut self, enabled: bool) {
         self.identity_center.enabled = enabled;
     }
 
-    /// Closes an account: it is `PENDING_CLOSURE`, and minutes later `SUSPENDED`. Answers whether
-    /// there is one.
+    /// Closes an account: it is `PENDING_CLOSURE`, and minutes later `SUSPENDED`. Returns whether
+    /// the account exists.
     pub fn close_account(&mut self, account: &AccountId) -> bool {
         let Some(account) = self.fleet.find(account.as_str()) else { return false };
         self.organizations.set_state(account, AccountState::PendingClosure);
@@ -132,20 +132,20 @@ impl Model {
         true
     }
 
-    /// Opens an account again. Answers whether there is one.
+    /// Reopens an account. Returns whether the account exists.
     pub fn reopen_account(&mut self, account: &AccountId) -> bool {
         let account = self.fleet.find(account.as_str());
         account.map(|account| self.organizations.set_state(account, AccountState::Active)).is_some()
     }
 
-    /// Moves an account into the OU of this path, from the top-level one down; answers
-    /// whether there are both.
+    /// Moves an account into the OU with this path, from the top-level OU down. Returns whether
+    /// both exist.
     pub fn move_account(&mut self, account: &AccountId, path: &[&str]) -> bool {
         let account = self.fleet.find(account.as_str());
         account.is_some_and(|account| self.organizations.move_account(account, path))
     }
 
-    /// The parameters of the last operation on an account that succeeded.
+    /// The parameters of the last successful operation on an account.
     pub fn parameters(&self, account: &AccountId) -> BTreeMap<String, String> {
         let account = self.fleet.find(account.as_str());
         let parameters = account.and_then(|account| {
@@ -154,14 +154,14 @@ impl Model {
         parameters.unwrap_or_default()
     }
 
-    /// Takes an output from every record of an account.
+    /// Removes an output from every record of an account.
     pub fn remove_output(&mut self, account: &AccountId, key: &str) {
         if let Some(account) = self.fleet.find(account.as_str()) {
             self.catalog.forgotten.insert((account, key.to_owned()));
         }
     }
 
-    /// Removes the record of the last operation on an account that succeeded.
+    /// Removes the record of the last successful operation on an account.
     pub fn remove_record(&mut self, account: &AccountId) {
         let product = self.fleet.find(account.as_str()).and_then(|i| self.catalog.store.product(i));
         if let Some(record) = product.map(|product| product.last_successful) {
@@ -174,7 +174,7 @@ impl Model {
         self.identity_store.remove(email);
     }
 
-    /// Names a user of IAM Identity Center, or takes the names away.
+    /// Sets the names of a user of IAM Identity Center. `None` removes a name.
     pub fn rename_user(&mut self, email: &str, given: Option<&str>, family: Option<&str>) {
         let owned = |name: Option<&str>| name.map(str::to_owned);
         self.identity_store.rename(email, owned(given), owned(family));
@@ -200,7 +200,7 @@ impl Model {
         &self.calls
     }
 
-    /// Names of the queues that each operation of SQS was asked of.
+    /// Names of the queues that each operation of SQS was called for.
     pub fn queues_asked(&self) -> &BTreeMap<String, BTreeSet<String>> {
         &self.sqs.asked
     }
@@ -210,18 +210,18 @@ impl Model {
         &self.sns.published
     }
 
-    /// Says whether the account has a support plan, which it has at first. Without one,
-    /// AWS Support refuses every call.
+    /// Sets whether the account has a support plan. At first it has one. Without one, AWS Support
+    /// rejects every call.
     pub fn set_support_plan(&mut self, plan: bool) {
         self.support.plan = plan;
     }
 
-    /// Sets after what time a new case is seen by `DescribeCases`: at once at first.
+    /// Sets the delay after which `DescribeCases` shows a new case. At first there is none.
     pub fn set_case_delay(&mut self, delay: Duration) {
         self.support.delay = delay;
     }
 
-    /// Every support case that was opened, the oldest first.
+    /// Every support case that was opened, oldest first.
     pub fn cases(&self) -> &[OpenedCase] {
         &self.support.cases
     }
@@ -232,7 +232,7 @@ impl Model {
         self.sqs.bodies(self.now, name)
     }
 
-    /// The most operations that ever ran at once.
+    /// The highest numbers of concurrent operations.
     pub fn max_concurrent(&self) -> MaxConcurrent {
         self.catalog.store.most
     }
@@ -247,7 +247,7 @@ impl Model {
         accounts.map(|(_, account)| account.id.clone()).collect()
     }
 
-    /// Every operation that really started, as of `now`.
+    /// Every operation that started, as of `now`.
     pub fn operations(&mut self, now: Timestamp) -> Vec<LoggedOperation> {
         self.advance(now);
         let fleet = Arc::clone(&self.fleet);

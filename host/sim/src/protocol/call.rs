@@ -1,4 +1,4 @@
-//! A request as a call of an operation, and its answer, in every wire format.
+//! A request as a call of an operation, and its response, in every wire format.
 
 use std::collections::BTreeMap;
 
@@ -10,20 +10,20 @@ use super::request::{Request, Response};
 use super::service::{Service, rest_operation};
 use super::{cbor, xml};
 
-/// How a call is written, and its answer.
+/// The format of a call and its response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Encoding {
     /// AWS JSON 1.0 or 1.1.
     Json,
     /// Smithy RPC v2 CBOR.
     Cbor,
-    /// REST-JSON: its errors are named in a header.
+    /// REST-JSON: a header has the name of an error.
     Rest,
-    /// A form, answered in XML.
+    /// A form, with a response in XML.
     Query,
 }
 
-/// A request, as far as its operation is known.
+/// A request whose operation is known.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Call<'a> {
     pub(crate) service: Service,
@@ -51,7 +51,7 @@ impl<'a> Call<'a> {
             let service = Service::ControlTower;
             return Ok(Self { service, operation, encoding: Encoding::Rest, body });
         }
-        // Operations and versions have plain names, which no encoding changes.
+        // Operations and versions have plain names, which URL encoding leaves as they are.
         let form = std::str::from_utf8(body).unwrap_or_default();
         let member = |name| form.split('&').find_map(|pair| pair.strip_prefix(name));
         let operation = member("Action=")

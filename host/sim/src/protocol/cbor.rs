@@ -5,13 +5,13 @@ use minicbor::data::{Tag, Type};
 use minicbor::{Decoder, Encoder, decode};
 use serde_json::{Map, Value};
 
-/// Values nest at most so deep.
+/// The deepest nesting of values.
 const NESTING: usize = 64;
 
 /// The tag of a time in seconds since 1970.
 const TIME: u64 = 1;
 
-/// Reads a value. No body is a structure without members.
+/// Reads a value. An empty body is a structure without members.
 pub(crate) fn read(bytes: &[u8]) -> Result<Value, decode::Error> {
     if bytes.is_empty() {
         return Ok(Value::Object(Map::new()));
@@ -69,7 +69,7 @@ fn text(decoder: &mut Decoder<'_>) -> Result<String, decode::Error> {
     decoder.str_iter()?.collect()
 }
 
-/// Whether a list or a map goes on; one of no given length ends with a break.
+/// Whether a list or a map has another item. One of unknown length ends with a break.
 fn more(decoder: &mut Decoder<'_>, count: Option<u64>, read: usize) -> Result<bool, decode::Error> {
     match count {
         Some(count) => Ok((read as u64) < count),
@@ -81,8 +81,8 @@ fn more(decoder: &mut Decoder<'_>, count: Option<u64>, read: usize) -> Result<bo
     }
 }
 
-/// Writes a value. A number with a fraction is a time: the services that speak CBOR here
-/// answer no others.
+/// Writes a value. A number with a fraction is a time: the services here that use CBOR return no
+/// other fractions.
 pub(crate) fn write(value: &Value) -> Vec<u8> {
     let mut encoder = Encoder::new(Vec::new());
     // Writing to a Vec does not fail.

@@ -1,4 +1,4 @@
-//! Errors as the services answer them.
+//! Errors in the form in which the services return them.
 
 use serde_json::{Map, Value};
 
@@ -7,18 +7,18 @@ use super::service::Service;
 use super::xml;
 use crate::names::caller_arn;
 
-/// An error that a service answers.
+/// An error of a service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ApiError {
     pub(crate) status: u16,
     pub(crate) code: &'static str,
     pub(crate) message: String,
-    /// Members that it has besides.
+    /// Additional members.
     members: Map<String, Value>,
 }
 
 impl ApiError {
-    /// The caller's fault: status 400.
+    /// An error caused by the caller, with status 400.
     pub(crate) fn new(code: &'static str, message: impl Into<String>) -> Self {
         Self { status: 400, code, message: message.into(), members: Map::new() }
     }
@@ -28,7 +28,7 @@ impl ApiError {
         self
     }
 
-    /// With one more member.
+    /// The same error with one more member.
     pub(crate) fn with(mut self, member: &str, value: Value) -> Self {
         self.members.insert(member.to_owned(), value);
         self
@@ -58,7 +58,7 @@ impl ApiError {
         Self::new(service.denying_code(), message).with_status(status)
     }
 
-    /// An answer that belongs to no service, to a request that names none.
+    /// The response to a request that names no service.
     pub(crate) fn respond(self, request_id: String) -> Response {
         Response {
             status: self.status,
@@ -74,7 +74,7 @@ impl ApiError {
         if self.status < 500 { "Sender" } else { "Receiver" }
     }
 
-    /// SQS spoke the query protocol once, and tells the codes of that time in a header:
+    /// SQS used the query protocol once, and returns the codes of that time in a header:
     /// https://smithy.io/2.0/aws/protocols/aws-query-protocol.html#awsquerycompatible-trait
     pub(super) fn query_header(&self, service: Service) -> Option<(&'static str, String)> {
         let code = match (service, self.code) {

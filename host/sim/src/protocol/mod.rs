@@ -1,5 +1,5 @@
 //! The wire formats: JSON 1.0 and 1.1 with `X-Amz-Target`, CBOR and REST-JSON by path, and
-//! form-encoded queries with XML answers. It uses no service.
+//! form-encoded queries with XML responses. It uses no service.
 
 mod call;
 mod cbor;

@@ -1,14 +1,14 @@
-//! What a service offers: one table, by which calls are dispatched and which a server shows.
+//! The operations of a service: one table, which dispatches calls and which a server can list.
 
 use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::protocol::{ApiError, Call};
 
-/// What an operation of the service `S` does.
+/// The function of an operation of the service `S`.
 pub(crate) type Operation<S, T = Value> = fn(&mut S, Timestamp, &Call<'_>) -> Result<T, ApiError>;
 
-/// Finds the operation that is called.
+/// Finds the operation of a call.
 pub(crate) fn find<T: Copy>(
     operations: &[(&'static str, T)],
     call: &Call<'_>,

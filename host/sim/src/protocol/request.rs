@@ -1,11 +1,11 @@
-//! HTTP requests and responses, as far as the model has to do with them.
+//! HTTP requests and responses, with the parts that the model uses.
 
-/// What of an HTTP request the model looks at.
+/// The parts of an HTTP request that the model reads.
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'a> {
-    /// The path, by which CBOR and REST services name the operation.
+    /// The path, which has the name of the operation for CBOR and REST services.
     pub path: &'a str,
-    /// The header `X-Amz-Target`, by which JSON services name the operation.
+    /// The header `X-Amz-Target`, which has the name of the operation for JSON services.
     pub target: Option<&'a str>,
     /// The body.
     pub body: &'a [u8],
@@ -23,7 +23,7 @@ pub struct Response {
 }
 
 impl Response {
-    /// What a proxy or a load balancer answers in the place of a service.
+    /// The response of a proxy or a load balancer in place of the service.
     pub(crate) fn html(status: u16) -> Self {
         let body = format!(
             "<html>\r\n<head><title>{status}</title></head>\r\n<body>proxy.example.com</body>\r\n\

@@ -1,4 +1,5 @@
-//! The services, and what of each only its wire format has: prefixes, codes, names of members.
+//! The services, with the parts of each that only its wire format has: prefixes, codes, names of
+//! members.
 
 /// The operations of Control Tower, which speaks REST-JSON, by their paths.
 const REST_OPERATIONS: [(&str, &str); 4] = [
@@ -8,12 +9,12 @@ const REST_OPERATIONS: [(&str, &str); 4] = [
     ("/list-enabled-baselines", "ListEnabledBaselines"),
 ];
 
-/// The operation of Control Tower that is called by a path.
+/// The operation of Control Tower at a path.
 pub(super) fn rest_operation(path: &str) -> Option<&'static str> {
     REST_OPERATIONS.iter().find(|(at, _)| *at == path).map(|(_, operation)| *operation)
 }
 
-/// A service and how it speaks.
+/// A service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Service {
     Catalog,
@@ -30,7 +31,7 @@ pub(crate) enum Service {
 }
 
 impl Service {
-    /// The JSON service whose targets begin so.
+    /// The JSON service with this prefix of `X-Amz-Target`.
     pub(super) fn of_target(prefix: &str) -> Option<Self> {
         match prefix {
             "AWS242ServiceCatalogService" => Some(Self::Catalog),
@@ -69,7 +70,7 @@ impl Service {
         }
     }
 
-    /// What comes before the code of an error.
+    /// The prefix of the code of an error.
     pub(super) fn error_namespace(self, code: &str) -> &'static str {
         match (self, code) {
             (Self::Sqs, _) => "com.amazonaws.sqs#",
@@ -82,7 +83,7 @@ impl Service {
         }
     }
 
-    /// The member that holds an error's message. The models differ; so do the services.
+    /// The member that holds an error's message. It differs between the models and the services.
     pub(super) fn message_member(self, code: &str) -> &'static str {
         match (self, code) {
             (
@@ -94,7 +95,7 @@ impl Service {
         }
     }
 
-    /// The code by which the service says that it was called too often.
+    /// The error code of the service for too many calls.
     pub(crate) fn throttling_code(self) -> &'static str {
         match self {
             Self::Catalog
@@ -110,7 +111,7 @@ impl Service {
         }
     }
 
-    /// The code by which the service says that the caller lacks a permission.
+    /// The error code of the service for a missing permission.
     pub(super) fn denying_code(self) -> &'static str {
         match self {
             Self::Sns => "AuthorizationError",
@@ -119,7 +120,7 @@ impl Service {
         }
     }
 
-    /// What the names of its permissions begin with.
+    /// The prefix of the service's permissions.
     pub(super) fn permissions(self) -> &'static str {
         match self {
             Self::Catalog => "servicecatalog",

@@ -1,11 +1,11 @@
-//! The answers of query services.
+//! The responses of query services.
 
 use std::fmt::Write as _;
 
 use serde_json::Value;
 
-/// The answer of an operation. A list is written as `<member>`s, and what is called
-/// `entry` as so many entries: that is how a map is written, with `key` and `value` each.
+/// The response of an operation. A list is written as `<member>` elements. A list named `entry` is
+/// written as `entry` elements: so a map is written, with `key` and `value` in each.
 pub(crate) fn answer(
     operation: &str,
     namespace: &str,
@@ -22,7 +22,7 @@ pub(crate) fn answer(
     xml
 }
 
-/// The answer of a service that refuses a call.
+/// The response of a service that rejects a call.
 pub(crate) fn error(
     namespace: &str,
     fault: &str,
@@ -53,7 +53,7 @@ fn write(xml: &mut String, name: &str, value: &Value) {
     let _ = write!(xml, "</{name}>");
 }
 
-/// Control characters, which XML can't have, become blanks.
+/// Control characters, which are invalid in XML, become blanks.
 fn escape(text: &str) -> String {
     text.chars()
         .map(|c| if c.is_control() && !matches!(c, '\t' | '\n' | '\r') { ' ' } else { c })

@@ -31,38 +31,37 @@ use resources::endpoint;
 /// Most bytes of a request.
 const MAX_BODY_BYTES: usize = 10 * 1024 * 1024;
 
-/// A request that is too large is read on for so many bytes, so that its sender comes to
-/// read the answer.
+/// The server reads up to this many bytes more of a request that is too large, so that the client
+/// gets to read the response.
 const MAX_DISCARDED_BYTES: usize = 10 * MAX_BODY_BYTES;
 
-/// On shutdown, requests that are being answered get so long.
+/// On shutdown, open requests have this long to complete.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(2);
 
-/// A changed state is kept so often.
+/// How often a changed state is saved.
 const SAVE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// After a connection that could not be accepted, for want of files perhaps.
+/// The wait after a connection could not be accepted, for example for want of file descriptors.
 const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
 
-/// Serves a simulated AWS until `shutdown` is ready. Every service answers at every path,
-/// in the Region `us-east-1`, to whatever credentials. Paths under `/_groundcrew/` are for
-/// tests:
+/// Serves a simulated AWS until `shutdown` is ready. Every service is at every path, in the Region
+/// `us-east-1`, and accepts any credentials. Paths under `/_groundcrew/` are for tests:
 ///
 /// - `GET offered`: the operations by service;
 /// - `GET calls`: how often each operation was called;
-/// - `GET queues-asked`: names of the queues that each operation of SQS was asked of;
+/// - `GET queues-asked`: names of the queues that each operation of SQS was called for;
 /// - `GET operations`: the account operations so far;
 /// - `GET alerts`: what was published to the alerts topic;
 /// - `GET cases`: the support cases;
 /// - `POST release-artifact`: releases a new artifact of Account Factory, so that every account is
-///   outdated, and tells of it by event;
+///   outdated, and sends its event;
 /// - `POST event`: delivers the body to the events queue;
-/// - `POST next-call`: lets the next call of an operation fail, for example
+/// - `POST next-call`: injects a fault into the next call of an operation, for example
 ///   `{"operation": "CreateCase", "fares": "reply-lost"}`, or `not-connected`, `throttled`,
 ///   `denied`, `hung`, `garbled`, `proxy-refuses`;
 /// - `POST deny`: takes a permission from the caller, for example
 ///   `{"operation": "GetResources"}`;
-/// - `POST state`: sets what an operator would, for example
+/// - `POST state`: changes settings as an operator would, for example
 ///   `{"landing_zone": {"status": "PROCESSING"}}`; also `unregistered_ous` (ids),
 ///   `launch_paths` (`[["lpv2-…", "portfolio"]]`), `support_plan` and `identity_center`.
 ///
@@ -76,15 +75,15 @@ pub async fn serve(
     serve_with_state(listener, State::new(options), None, shutdown).await
 }
 
-/// Keeps a state, as text that [`State::parse`] reads, in the place of the one before.
+/// Saves a state, as text that [`State::parse`] reads, in place of the previous one.
 pub type SaveState = Box<dyn FnMut(&str) -> io::Result<()> + Send>;
 
-/// As [`serve()`], but from a state on, and with `keep`, if it is given, called at the start, at most
+/// Like [`serve()`], but from a given state. If `save` is given, it is called at the start, at most
 /// a second after a change, and at the end.
 ///
 /// # Errors
-/// When the listener has no address, and when the state can't be kept at the start or at the end.
-/// In between it is tried again each second.
+/// When the listener has no address, and when the state can't be saved at the start or at the end.
+/// In between, a failed save is retried every second.
 pub async fn serve_with_state(
     listener: TcpListener,
     state: State,
@@ -105,7 +104,7 @@ pub async fn serve_with_state(
                     () = sleep(SAVE_INTERVAL) => {}
                     _ = &mut stopped => return save,
                 }
-                // Told by whoever keeps it.
+                // `save` itself reports the error.
                 let _ = save_state(&shared, &mut save).await;
             }
         })
@@ -124,7 +123,7 @@ pub async fn serve_with_state(
             },
             () = &mut shutdown => break,
         };
-        // Answers are small; without it they are only later.
+        // Responses are small. Without this option they are only later.
         let _ = stream.set_nodelay(true);
         let shared = Arc::clone(&shared);
         let connection = http1::Builder::new().timer(TokioTimer::new()).serve_connection(
@@ -135,7 +134,7 @@ pub async fn serve_with_state(
             }),
         );
         let connection = graceful.watch(connection);
-        // A connection ends badly when its peer goes or when its reply is lost.
+        // A connection ends with an error when the client closes it or when its response is lost.
         connections.spawn(async move { drop(connection.await) });
         while connections.try_join_next().is_some() {}
     }
@@ -144,14 +143,14 @@ pub async fn serve_with_state(
         () = graceful.shutdown() => {}
         () = sleep(SHUTDOWN_GRACE) => {}
     }
-    // What is still running, long polls above all, ends here.
+    // Whatever still runs, above all long polls, ends here.
     connections.shutdown().await;
     let _ = stop.send(());
     let mut save = saver.await.map_err(io::Error::other)?;
     save_state(&shared, &mut save).await
 }
 
-/// Keeps the state of a world if it has changed.
+/// Saves the state of a model if it has changed.
 async fn save_state(shared: &SharedModel, save: &mut Option<SaveState>) -> io::Result<()> {
     let Some(mut act) = save.take() else { return Ok(()) };
     let Some(text) = shared.take_changed_state() else {
@@ -159,7 +158,7 @@ async fn save_state(shared: &SharedModel, save: &mut Option<SaveState>) -> io::R
         return Ok(());
     };
     let text = text.map_err(io::Error::other)?;
-    // Disks may be slow, and nobody is to wait for an answer meanwhile.
+    // A disk may be slow, and no response may wait for it.
     let (act, kept) = spawn_blocking(move || {
         let kept = act(&text);
         (act, kept)
@@ -173,7 +172,7 @@ async fn save_state(shared: &SharedModel, save: &mut Option<SaveState>) -> io::R
     kept
 }
 
-/// No answer: the connection is to be closed.
+/// No response: the connection must be closed.
 #[derive(Debug, thiserror::Error)]
 #[error("the reply is lost")]
 struct ResponseLost;
@@ -199,7 +198,7 @@ async fn answer(
     }
     let target = head.headers.get("x-amz-target").and_then(|target| target.to_str().ok());
     let request = Request { path, target, body: &body };
-    // The way takes the time that it takes.
+    // The real network adds the latency.
     let trip = RoundTrip {
         request_latency: Duration::ZERO,
         response_latency: Duration::ZERO,
@@ -211,7 +210,7 @@ async fn answer(
     }
 }
 
-/// Reads a body to its end; nothing if it is too large.
+/// Reads a body to its end. `None` if it is too large.
 async fn read(mut body: Incoming) -> Result<Option<Vec<u8>>, ResponseLost> {
     let (mut bytes, mut length) = (Vec::new(), 0);
     while let Some(frame) = body.frame().await {

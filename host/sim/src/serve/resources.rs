@@ -1,4 +1,4 @@
-//! What there is on a simulated AWS that is served, and where.
+//! The resources of a served simulated AWS.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -8,10 +8,10 @@ use crate::names::{
 };
 use crate::services::sqs::address::url_at;
 
-/// What there is on a simulated AWS that is served, by the names that a config takes.
+/// The resources of a served simulated AWS, under their names in a config.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resources {
-    /// Where it answers, as a URL.
+    /// The URL of its endpoint.
     pub endpoint: String,
     /// Its Region.
     pub region: &'static str,
@@ -28,7 +28,7 @@ pub struct Resources {
 }
 
 impl Resources {
-    /// Of one that listens there.
+    /// The resources of a server that listens at this address.
     pub fn at(listening: SocketAddr) -> Self {
         let endpoint = endpoint(listening);
         let pair = |queue, dead| (url_at(&endpoint, queue), url_at(&endpoint, dead));
@@ -44,7 +44,7 @@ impl Resources {
     }
 }
 
-/// What clients on this machine reach a server by that listens there.
+/// The URL at which clients on this machine reach a server that listens at this address.
 pub(crate) fn endpoint(mut address: SocketAddr) -> String {
     if address.ip().is_unspecified() {
         address.set_ip(IpAddr::V4(Ipv4Addr::LOCALHOST));

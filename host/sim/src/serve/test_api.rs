@@ -1,4 +1,4 @@
-//! What tests ask of the server besides AWS's own calls.
+//! The requests of tests to the server, besides AWS's own calls.
 
 use groundcrew_core::account::AccountId;
 use groundcrew_core::ports::Clock;
@@ -20,7 +20,7 @@ struct InjectedFault {
     fault: String,
 }
 
-/// The faults that a test may ask for, by the names that it gives them.
+/// The faults that a test can inject, by their names in its request.
 const FAULTS: [(&str, Fault); 7] = [
     ("reply-lost", Fault::ResponseLost),
     ("not-connected", Fault::ConnectionFailed),
@@ -51,7 +51,7 @@ struct DenyRequest {
     operation: String,
 }
 
-/// An account, and the names of the OUs that it is moved into.
+/// An account, and the path of the OU that it is moved into.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct MoveRequest {
@@ -59,13 +59,13 @@ struct MoveRequest {
     ou: Vec<String>,
 }
 
-/// What is set; the rest stays.
+/// The settings to change. The others keep their values.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct StateChange {
     landing_zone: Option<LandingZone>,
     unregistered_ous: Option<Vec<String>>,
-    /// Ids, and names of their portfolios.
+    /// Ids, and the names of their portfolios.
     launch_paths: Option<Vec<(String, String)>>,
     support_plan: Option<bool>,
     identity_center: Option<bool>,
@@ -93,7 +93,7 @@ impl StateChange {
     }
 }
 
-/// Answers a request by the name of what it is for.
+/// Returns the response to a test's request, by its name.
 pub(crate) fn answer(shared: &SharedModel, method: &Method, name: &str, body: &[u8]) -> Response {
     let now = shared.clock.now();
     let result = match (method.as_str(), name) {

@@ -1,5 +1,5 @@
-//! AWS Control Tower: the landing zone, and which OUs are registered with it. It speaks
-//! REST-JSON, so that paths name its operations.
+//! AWS Control Tower: the landing zone, and which OUs are registered with it. It uses REST-JSON, in
+//! which the path names the operation.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,9 +21,9 @@ const BASELINES: [(&str, &str, &str); 4] = [
     ("J8HX46AHS5MIKQPD", "LogArchiveBaseline", "Sets up the log archive account."),
 ];
 
-/// The baseline that a registered OU has.
+/// The baseline of a registered OU.
 const OU_BASELINE: &str = "17BSJV3IGJ2QSGA2";
-/// The baseline that the landing zone has when it gives access by Identity Center.
+/// The baseline of a landing zone that manages access through Identity Center.
 const SSO_BASELINE: &str = "LN25R72TTG6IGPTQ";
 
 const LANDING_ZONE_ID: &str = "1A2B3C4D5E6F7G8H";
@@ -36,19 +36,19 @@ const ENABLED_PAGE: std::ops::RangeInclusive<usize> = 5..=100;
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LandingZone {
-    /// What is deployed.
+    /// The deployed version.
     pub version: String,
-    /// What could be deployed.
+    /// The newest version that could be deployed.
     pub latest_available_version: String,
-    /// What it does now.
+    /// Its status.
     pub status: LandingZoneStatus,
-    /// Whether somebody changed what Control Tower had set up.
+    /// Whether somebody has changed resources that Control Tower set up.
     pub drifted: bool,
-    /// Whether it gives access by IAM Identity Center.
+    /// Whether it manages access through IAM Identity Center.
     pub identity_center: bool,
     /// Id of the audit account, which has no provisioned product.
     pub audit_account: Option<String>,
-    /// Id of the log archive account, which has none either.
+    /// Id of the log archive account, which has no provisioned product either.
     pub log_archive_account: Option<String>,
 }
 
@@ -66,7 +66,7 @@ impl Default for LandingZone {
     }
 }
 
-/// What a [`LandingZone`] does.
+/// The status of a [`LandingZone`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum LandingZoneStatus {
@@ -82,12 +82,12 @@ pub enum LandingZoneStatus {
 /// The service.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct ControlTower {
-    /// None before it is set up.
+    /// `None` before it is set up.
     pub(crate) landing_zone: Option<LandingZone>,
-    /// Ids of the OUs that are not registered; all others are.
+    /// Ids of the OUs that are not registered. All others are.
     pub(crate) unregistered: BTreeSet<String>,
-    /// Ids of the accounts that have their OU's baselines without a provisioned product: they were
-    /// moved into it, and Control Tower has enrolled them by itself.
+    /// Ids of the accounts that have their OU's baselines without a provisioned product. They were
+    /// moved into the OU, and Control Tower enrolled them by auto-enrolment.
     pub(crate) auto_enrolled: BTreeSet<String>,
 }
 
@@ -115,18 +115,18 @@ struct ListEnabledBaselines {
     listing: Listing,
 }
 
-/// A baseline that something has.
+/// A baseline that is enabled on a target.
 struct EnabledBaseline {
     baseline: &'static str,
     target: String,
-    /// That of the OU, for an account within it.
+    /// The baseline of the OU, for an account in it.
     parent: Option<String>,
 }
 
-/// What an operation does; OUs are those of AWS Organizations.
+/// The function of an operation. The OUs are those of AWS Organizations.
 type TowerOperation = fn(&ControlTower, &Organizations, &Call<'_>) -> Result<Value, ApiError>;
 
-/// What the service offers.
+/// The operations of the service.
 pub(crate) const OPERATIONS: &[(&str, TowerOperation)] = &[
     ("GetLandingZone", |tower, _, call| tower.get_landing_zone(&call.json()?)),
     ("ListBaselines", |_, _, call| list_baselines(&call.json()?)),
@@ -137,7 +137,7 @@ pub(crate) const OPERATIONS: &[(&str, TowerOperation)] = &[
 ];
 
 impl ControlTower {
-    /// The service with its landing zone in place.
+    /// The service with an active landing zone.
     pub(crate) fn new() -> Self {
         Self {
             landing_zone: Some(LandingZone::default()),
@@ -206,8 +206,8 @@ impl ControlTower {
         Ok(with_token(json!({ "enabledBaselines": page }), next))
     }
 
-    /// Every baseline that is enabled: the landing zone's own, those of the OUs, and those
-    /// that the accounts have from them.
+    /// Every enabled baseline: that of the landing zone, those of the OUs, and those that the
+    /// accounts have from their OUs.
     fn enabled(&self, organization: &Organizations) -> Vec<EnabledBaseline> {
         let Some(zone) = &self.landing_zone else { return Vec::new() };
         let of_zone = zone.identity_center.then(|| EnabledBaseline {
@@ -230,8 +230,8 @@ impl ControlTower {
         all
     }
 
-    /// Whether an account in a registered OU has its baseline: Account Factory has enrolled it, or
-    /// auto-enrolment, or setting up the landing zone. One that is merely there has none.
+    /// Whether an account in a registered OU has its baseline. Account Factory, auto-enrolment or
+    /// the setup of the landing zone has enrolled it then. Any other account in the OU has none.
     pub(crate) fn governs(&self, zone: &LandingZone, account: &FleetAccount) -> bool {
         let shared = [&zone.audit_account, &zone.log_archive_account];
         account.enrolled
@@ -239,7 +239,7 @@ impl ControlTower {
             || shared.into_iter().flatten().any(|id| id == account.id.as_str())
     }
 
-    /// What an event says of the OU's baseline on an account, or of that on the OU itself.
+    /// The details in an event about the OU's baseline, on an account or on the OU itself.
     pub(crate) fn details(
         organization: &Organizations,
         unit: &str,
@@ -253,7 +253,7 @@ impl ControlTower {
 }
 
 impl ListEnabledBaselines {
-    /// Whether the filters let it through.
+    /// Whether a baseline matches the filters.
     fn matches(&self, one: &EnabledBaseline) -> bool {
         if one.parent.is_some() && !self.include_children {
             return false;
@@ -327,8 +327,8 @@ fn baseline_arn(id: &str) -> String {
     format!("arn:aws:controltower:{REGION}::baseline/{id}")
 }
 
-/// Ids of enabled baselines say nothing. This one is made of baseline and target, so that
-/// it is always the same.
+/// The ARN of an enabled baseline. AWS's ids are arbitrary. This one is made from baseline and
+/// target, so that it is always the same.
 fn enabled_arn(baseline: &str, target: &str) -> String {
     let hash =
         baseline.bytes().chain(target.bytes()).fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {

@@ -18,12 +18,12 @@ pub(crate) struct IdentityCenter {
     created: Timestamp,
 }
 
-/// What the service offers.
+/// The operations of the service.
 pub(crate) const OPERATIONS: &[(&str, Operation<IdentityCenter>)] =
     &[("ListInstances", |center, _, _| Ok(center.instances()))];
 
 impl IdentityCenter {
-    /// The service with an instance of the organization.
+    /// The service with an instance for the organization.
     pub(crate) fn new(created: Timestamp) -> Self {
         Self { enabled: true, created }
     }

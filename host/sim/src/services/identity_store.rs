@@ -14,20 +14,20 @@ use crate::protocol::{ApiError, Call};
 /// Id of the store.
 pub(crate) const IDENTITY_STORE_ID: &str = "d-9067a1b2c3";
 
-/// Before the number of a user in its id.
+/// The part of a user's id before its number.
 const USER_ID_PREFIX: &str = "9067a1b2c3-00000000-0000-4000-8000-";
 
 /// The service.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct IdentityStore {
-    /// None for one that was removed.
+    /// `None` for a user that was removed.
     users: Vec<Option<User>>,
     by_email: BTreeMap<String, usize>,
-    /// Emails of those that Account Factory has created since the beginning.
+    /// Emails of the users that Account Factory has created during the simulation.
     pub(crate) created: Vec<String>,
 }
 
-/// A user, whose name is the email as for all that Account Factory creates.
+/// A user. Its name is its email, as for all users that Account Factory creates.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct User {
     pub(crate) email: String,
@@ -62,7 +62,7 @@ struct DescribeUser {
     user_id: String,
 }
 
-/// What the service offers.
+/// The operations of the service.
 pub(crate) const OPERATIONS: &[(&str, Operation<IdentityStore>)] = &[
     ("DescribeUser", |store, _, call| store.describe(&call.json()?)),
     ("GetUserId", |store, _, call| store.find(call.json()?)),
@@ -92,7 +92,7 @@ impl IdentityStore {
         self.users.get(*self.by_email.get(email)?)?.as_ref()
     }
 
-    /// Creates a user as Account Factory does for an email that no user has.
+    /// Creates a user, as Account Factory does for an email that no user has.
     pub(crate) fn create(&mut self, user: User) {
         if !self.by_email.contains_key(&user.email) {
             self.created.push(user.email.clone());
@@ -100,7 +100,7 @@ impl IdentityStore {
         }
     }
 
-    /// Names a user otherwise, or not at all.
+    /// Changes the names of a user, or removes them.
     pub(crate) fn rename(&mut self, email: &str, given: Option<String>, family: Option<String>) {
         let user = self.by_email.get(email).and_then(|number| self.users.get_mut(*number));
         if let Some(Some(user)) = user {
@@ -123,7 +123,7 @@ impl IdentityStore {
         check_store(&request.identity_store_id)?;
         let attribute = match request.alternate_identifier {
             AlternateIdentifier::UniqueAttribute(attribute) => attribute,
-            // Nobody comes from elsewhere.
+            // No user comes from an external identity provider.
             AlternateIdentifier::ExternalId(_) => return Err(not_found("USER")),
         };
         if !["emails.value", "userName"].contains(&attribute.attribute_path.as_str()) {

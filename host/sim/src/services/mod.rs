@@ -1,4 +1,4 @@
-//! The services, each as AWS has it. What one does by itself over time, the model lets happen.
+//! The services, each with AWS's behavior. The model applies what a service does over time.
 
 pub(crate) mod control_tower;
 pub(crate) mod dynamodb;

@@ -21,14 +21,13 @@ use crate::time;
 const ORGANIZATION_ID: &str = "o-groundcrew";
 const ROOT_ID: &str = "r-sim1";
 
-/// Most items on a page, and how many when the caller does not say.
+/// Most items on a page, and the default number of items.
 const PAGE: usize = 20;
 
-/// Rate of ListOrganizationalUnitsForParent: 5 a second, bursts of 8, as AWS was seen to
-/// throttle it.
+/// Rate of ListOrganizationalUnitsForParent: 5 a second, bursts of 8, as observed at AWS.
 const OUS_RATE: (f64, f64) = (5.0, 8.0);
 
-/// Rate of ListTagsForResource: chosen, since AWS publishes none.
+/// Rate of ListTagsForResource: an assumption, since AWS publishes none.
 const TAGS_RATE: (f64, f64) = (20.0, 40.0);
 
 /// Most tags of a resource.
@@ -43,15 +42,15 @@ pub(crate) struct Organizations {
     ous: Vec<OrganizationalUnit>,
     #[serde(rename = "units_by_id")]
     ous_by_id: BTreeMap<String, u32>,
-    /// Unit that holds each account; `None` directly under the root.
+    /// The OU of each account; `None` directly under the root.
     #[serde(rename = "unit_of")]
     ou_of_account: Vec<Option<u32>>,
-    /// The same when accounts were enrolled.
+    /// The OU of each account when it was enrolled.
     #[serde(rename = "unit_at_first")]
     initial_ou: Vec<Option<u32>>,
-    /// The tags that were changed, by account, unit or root: all of it.
+    /// The changed sets of tags, by account, OU or root. Each set is complete.
     tags: BTreeMap<String, BTreeMap<String, String>>,
-    /// The states that have changed.
+    /// The states of the accounts whose state has changed.
     states: BTreeMap<u32, AccountState>,
     joined: Timestamp,
     ous_throttle: TokenBucket,
@@ -64,7 +63,7 @@ struct OrganizationalUnit {
     name: String,
     parent: Option<u32>,
     children: Vec<u32>,
-    /// From the organization down to this unit, with a closing slash.
+    /// The path from the organization down to this OU, with a slash at the end.
     path: String,
 }
 
@@ -136,7 +135,7 @@ struct UntagRequest {
     tag_keys: Vec<String>,
 }
 
-/// What the service offers.
+/// The operations of the service.
 pub(crate) const OPERATIONS: &[(&str, Operation<Organizations>)] = &[
     ("DescribeAccount", |organization, _, call| organization.describe_account(&call.json()?)),
     ("DescribeOrganization", |_, _, _| Ok(organization())),
@@ -205,7 +204,7 @@ impl Organizations {
             tags: BTreeMap::new(),
             states: BTreeMap::new(),
             fleet,
-            // Long before any lookback for lost creation events.
+            // Long before any lookback for new accounts.
             joined: start
                 .checked_sub(jiff::SignedDuration::from_hours(400 * 24))
                 .unwrap_or(Timestamp::UNIX_EPOCH),
@@ -214,12 +213,12 @@ impl Organizations {
         }
     }
 
-    /// Id of the OU that holds an account, or of the root.
+    /// Id of the OU of an account, or of the root.
     pub(crate) fn ou_id(&self, account: u32) -> &str {
         self.unit(account).map_or(ROOT_ID, |unit| &unit.id)
     }
 
-    /// The OU that an account was enrolled in, as a parameter of Account Factory.
+    /// The OU in which an account was enrolled, as a parameter of Account Factory.
     pub(crate) fn ou_parameter(&self, account: u32) -> String {
         let unit = self.initial_ou.get(account as usize).copied().flatten();
         match unit.and_then(|unit| self.ous.get(unit as usize)) {
@@ -229,8 +228,8 @@ impl Organizations {
         }
     }
 
-    /// Whether there is an OU that a parameter of Account Factory names: `Name` directly under
-    /// the root, or `Name (ou-id)` anywhere.
+    /// Whether the OU of an Account Factory parameter exists: `Name` directly under the root, or
+    /// `Name (ou-id)` anywhere.
     pub(crate) fn has_ou(&self, parameter: &str) -> bool {
         let nested = parameter.strip_suffix(')').and_then(|text| text.rsplit_once(" ("));
         match nested.and_then(|(name, id)| Some((name, self.find_ou(id)?))) {
@@ -245,12 +244,12 @@ impl Organizations {
         known.or_else(|| Some(self.fleet.get(account)?.state)).unwrap_or(AccountState::Closed)
     }
 
-    /// Closes an account, or opens one again.
+    /// Closes or reopens an account.
     pub(crate) fn set_state(&mut self, account: u32, state: AccountState) {
         self.states.insert(account, state);
     }
 
-    /// Moves an account into the OU of this path; answers whether there is one.
+    /// Moves an account into the OU with this path. Returns whether the OU exists.
     pub(crate) fn move_account(&mut self, account: u32, path: &[&str]) -> bool {
         let mut unit = None;
         for name in path {
@@ -285,7 +284,7 @@ impl Organizations {
         self.ous.get((*self.ou_of_account.get(account as usize)?)? as usize)
     }
 
-    /// The accounts that have a tag or once had one: their ARNs, and the tags.
+    /// The accounts that have or had a tag: their ARNs, and the tags.
     pub(crate) fn tagged(&self) -> impl Iterator<Item = (String, &BTreeMap<String, String>)> {
         self.fleet.iter().filter_map(|(_, account)| {
             let at_first = account.tags.as_ref()?;
@@ -333,7 +332,7 @@ impl Organizations {
         let root = format!("{ORGANIZATION_ID}/{ROOT_ID}/");
         let above = self.unit(index).map_or(root.as_str(), |unit| &unit.path);
         let made_up = time::saturating_later(self.joined, Duration::from_secs(u64::from(index)));
-        // `Status` is retired; `State` has taken its place.
+        // `Status` is deprecated in favor of `State`.
         json!({
             "Id": account.id.as_str(),
             "Arn": account_arn(&account.id),
@@ -386,7 +385,7 @@ impl Organizations {
         Ok(with_token(json!({ "Children": children }), next))
     }
 
-    /// The units directly under a unit or the root.
+    /// The OUs directly under an OU or the root.
     fn list_child_ous(&self, parent: &str) -> Result<Vec<u32>, ApiError> {
         if parent == ROOT_ID {
             return Ok((0..self.ous.len() as u32)
@@ -396,7 +395,7 @@ impl Organizations {
         self.find_ou(parent).map(|unit| unit.children.clone()).ok_or_else(parent_not_found)
     }
 
-    /// The accounts directly under a unit or the root.
+    /// The accounts directly under an OU or the root.
     fn list_child_accounts(&self, parent: &str) -> Result<Vec<u32>, ApiError> {
         if parent != ROOT_ID && self.find_ou(parent).is_none() {
             return Err(parent_not_found());
@@ -466,7 +465,7 @@ impl Organizations {
         Ok(json!({}))
     }
 
-    /// The tags of an account, a unit or the root.
+    /// The tags of an account, an OU or the root.
     fn tags_of(&self, id: &str) -> Result<Cow<'_, BTreeMap<String, String>>, ApiError> {
         let account = self.fleet.find(id).and_then(|index| self.fleet.get(index));
         match (account, self.tags.get(id)) {
@@ -478,7 +477,7 @@ impl Organizations {
             (Some(account), None) => {
                 Ok(account.tags.as_ref().map_or_else(Cow::default, Cow::Borrowed))
             }
-            // Units and the root carry no tags at first.
+            // OUs and the root have no tags at first.
             (None, None) if id == ROOT_ID || self.find_ou(id).is_some() => Ok(Cow::default()),
             (None, None) => Err(ApiError::new(
                 "TargetNotFoundException",
@@ -489,7 +488,7 @@ impl Organizations {
 }
 
 impl ChildrenRequest {
-    /// The page of these items that is asked for.
+    /// The requested page of these items.
     fn page<'a, T>(&self, items: &'a [T]) -> Result<(&'a [T], Option<String>), ApiError> {
         let (range, next) = page(self.next_token.as_deref(), self.max_results, items.len())?;
         Ok((&items[range], next))

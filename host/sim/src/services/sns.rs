@@ -1,4 +1,4 @@
-//! Amazon SNS: topics, what is published to them, and queues that get it.
+//! Amazon SNS: topics, their messages, and the subscribed queues.
 
 use std::collections::BTreeMap;
 
@@ -22,25 +22,25 @@ const MESSAGE_BYTES: usize = 256 * 1024;
 /// Most tags of a topic.
 const TAGS: usize = 50;
 
-/// The attributes of a topic that can be set here.
+/// The attributes of a topic that can be set.
 const SETTABLE: [&str; 4] = ["DisplayName", "Policy", "DeliveryPolicy", "KmsMasterKeyId"];
 
 /// A published message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PublishedAlert {
-    /// Its subject; empty when it had none.
+    /// Its subject, or an empty string.
     pub subject: String,
     /// Its body.
     pub message: String,
 }
 
-/// Every topic, and all that was published to the alerts topic.
+/// Every topic, and all messages of the alerts topic.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Sns {
     /// ARN of the alerts topic.
     pub(crate) topic_arn: String,
     pub(crate) published: Vec<PublishedAlert>,
-    /// What is to be put into queues: their names, and the messages.
+    /// The messages to put into queues, with the queues' names.
     pub(crate) outbox: Vec<(String, String)>,
     /// By ARN.
     topics: BTreeMap<String, Topic>,
@@ -61,11 +61,11 @@ struct Subscription {
     topic: String,
     protocol: String,
     endpoint: String,
-    /// Whether the message alone is delivered.
+    /// Whether only the message is delivered, without an envelope.
     raw: bool,
 }
 
-/// What the service offers.
+/// The operations of the service.
 pub(crate) const OPERATIONS: &[(&str, Operation<Sns>)] = &[
     ("CreateTopic", |sns, _, call| sns.create(call)),
     ("DeleteTopic", |sns, _, call| sns.delete(call)),
@@ -162,7 +162,7 @@ impl Sns {
         Ok(json!({ "TopicArn": arn }))
     }
 
-    /// Deleting a topic that is not there is no error.
+    /// A topic that does not exist is no error.
     fn delete(&mut self, call: &Call<'_>) -> Result<Value, ApiError> {
         let arn = call.form("TopicArn").ok_or_else(|| invalid("TopicArn"))?;
         self.topics.remove(&arn);
@@ -206,7 +206,7 @@ impl Sns {
         Ok(json!({}))
     }
 
-    /// Only queues are really delivered to; people and servers would have to confirm.
+    /// Only queues get deliveries. Other endpoints would have to confirm their subscription.
     fn subscribe(&mut self, call: &Call<'_>) -> Result<Value, ApiError> {
         let topic = self.topic_of(call, "TopicArn")?;
         let protocol = call.form("Protocol").unwrap_or_default();
@@ -310,7 +310,7 @@ impl Sns {
         })
     }
 
-    /// ARN of the topic that a member names.
+    /// ARN of the topic in a member of a request.
     fn topic_of(&self, call: &Call<'_>, member: &str) -> Result<String, ApiError> {
         let arn = call.form(member).ok_or_else(|| invalid(member))?;
         if self.topics.contains_key(&arn) {
@@ -322,13 +322,13 @@ impl Sns {
 }
 
 impl Subscription {
-    /// Name of the queue that it is for.
+    /// Name of the subscribed queue.
     fn queue(&self) -> Option<&str> {
         if self.protocol == "sqs" { self.endpoint.rsplit(':').next() } else { None }
     }
 }
 
-/// What a queue gets, unless the message alone is asked for.
+/// The body that a queue receives, unless it subscribed to the raw message.
 fn envelope(id: &str, now: Timestamp, topic: &str, subject: Option<&str>, message: &str) -> String {
     let mut envelope = json!({
         "Type": "Notification",

@@ -1,4 +1,4 @@
-//! AWS STS: who calls.
+//! AWS STS: the identity of the caller.
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -11,7 +11,7 @@ use crate::protocol::{ApiError, Call};
 #[derive(Debug)]
 pub(crate) struct Sts;
 
-/// What the service offers.
+/// The operations of the service.
 pub(crate) const OPERATIONS: &[(&str, Operation<Sts>)] =
     &[("GetCallerIdentity", |_, _, _| Ok(caller_identity()))];
 

@@ -1,4 +1,4 @@
-//! AWS Support: cases and what is written on them.
+//! AWS Support: cases and their communications.
 //!
 //! Members, limits and errors are from the service model of the API version 2013-04-15.
 //! `CreateCase` has no idempotency: called twice, it opens two cases.
@@ -17,7 +17,7 @@ use crate::protocol::operations::{self, Operation};
 use crate::protocol::{ApiError, Call};
 use crate::time::saturating_later;
 
-/// The codes of severity, and the names of them.
+/// The codes and names of the severities.
 const SEVERITIES: [(&str, &str); 5] = [
     ("low", "Low"),
     ("normal", "Normal"),
@@ -26,18 +26,17 @@ const SEVERITIES: [(&str, &str); 5] = [
     ("critical", "Critical"),
 ];
 
-/// The languages that the documentation of `CreateCase` names.
+/// The languages in the documentation of `CreateCase`.
 const LANGUAGES: [&str; 8] = ["en", "zh", "ja", "es", "pt", "fr", "ko", "tr"];
 
-/// The types of issue that the documentation of `CreateCase` names; the second is the
-/// default.
+/// The types of issue in the documentation of `CreateCase`. The second is the default.
 const ISSUE_TYPES: [&str; 2] = ["customer-service", "technical"];
 
 /// A code and its name.
 type CodeAndName = (&'static str, &'static str);
 
-/// Some of the services of AWS Support with their categories. What an account really sees
-/// depends on its plan, so that `CreateCase` takes other codes too.
+/// Some of the services of AWS Support with their categories. The services of a real account depend
+/// on its plan, so `CreateCase` accepts other codes too.
 const SERVICES: [(CodeAndName, &[CodeAndName]); 3] = [
     (
         ("service-ams-operations-service-request", "AMS Operations - Service Request"),
@@ -47,16 +46,16 @@ const SERVICES: [(CodeAndName, &[CodeAndName]); 3] = [
     (("service-control-tower", "Control Tower"), &[("account-factory", "Account Factory")]),
 ];
 
-/// A body has at most so many characters.
+/// Most characters of a body.
 const MAX_BODY_CHARS: usize = 8000;
 
-/// A case has at most so many addresses in copy.
+/// Most addresses in copy of a case.
 const MAX_CC_ADDRESSES: usize = 10;
 
 /// Fewest and most items of a page.
 const PAGE: std::ops::RangeInclusive<usize> = 10..=100;
 
-/// `DescribeCases` shows so many communications with a case.
+/// How many communications `DescribeCases` returns with a case.
 const RECENT_COMMUNICATIONS: usize = 5;
 
 /// Case data is kept for 24 months.
@@ -65,13 +64,13 @@ const RETENTION: SignedDuration = SignedDuration::from_hours(730 * 24);
 /// A case that was opened.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OpenedCase {
-    /// As in `case-123456789012-muen-2026-0123456789abcdef`.
+    /// For example `case-123456789012-muen-2026-0123456789abcdef`.
     pub id: String,
     /// The number that people see.
     pub display_id: String,
     /// Its subject.
     pub subject: String,
-    /// The text that it was opened with.
+    /// The body with which it was opened.
     pub body: String,
     /// Code of the service, if it was given.
     pub service_code: Option<String>,
@@ -89,7 +88,7 @@ pub struct OpenedCase {
     pub status: String,
     /// When it was opened.
     pub opened: Timestamp,
-    /// Everything written on it and when, the oldest first: at first its body.
+    /// Every communication with its time, oldest first: the first is the body of the case.
     pub communications: Vec<(Timestamp, String)>,
 }
 
@@ -100,7 +99,7 @@ pub(crate) struct Support {
     pub(crate) cases: Vec<OpenedCase>,
     /// Whether the account has a plan that includes the API.
     pub(crate) plan: bool,
-    /// `DescribeCases` shows a case so long after it was opened.
+    /// How long after its opening `DescribeCases` shows a case.
     pub(crate) delay: Duration,
     #[serde(with = "crate::state_serde::rng")]
     rng: Rng,
@@ -206,7 +205,7 @@ struct DescribeSeverities {
     dry_run: bool,
 }
 
-/// What the service offers.
+/// The operations of the service.
 pub(crate) const OPERATIONS: &[(&str, Operation<Support>)] = &[
     ("AddCommunicationToCase", |support, now, call| support.add_communication(now, call.json()?)),
     ("CreateCase", |support, now, call| support.create(now, call.json()?)),
@@ -359,7 +358,7 @@ impl Support {
 }
 
 impl Attachments {
-    /// Nobody can have made a set or an upload here.
+    /// No attachment set and no upload can exist here.
     fn check(&self) -> Result<(), ApiError> {
         if self.attachment_set_id.is_some() {
             return Err(ApiError::new(
@@ -493,7 +492,7 @@ fn check_language(code: Option<String>) -> Result<Option<String>, ApiError> {
     }
 }
 
-/// A category is one of its service, where the service is known here.
+/// A category must belong to its service, if the service is known here.
 fn check_codes(service: Option<&str>, category: Option<&str>) -> Result<(), ApiError> {
     let categories = SERVICES
         .iter()
@@ -508,7 +507,7 @@ fn check_codes(service: Option<&str>, category: Option<&str>) -> Result<(), ApiE
     }
 }
 
-/// A dry run of what is valid ends here.
+/// A valid dry run ends here.
 fn check_dry_run(dry_run: bool) -> Result<(), ApiError> {
     if dry_run {
         return Err(ApiError::new(

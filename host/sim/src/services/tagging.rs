@@ -1,5 +1,5 @@
-//! The Resource Groups Tagging API: the tags of accounts in batch. Of what can be tagged, it
-//! knows accounts only.
+//! The Resource Groups Tagging API: the tags of accounts in batches. The only resources here are
+//! accounts.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -14,28 +14,28 @@ use crate::protocol::{ApiError, Call, Service};
 use crate::services::organizations::Organizations;
 use crate::services::token_bucket::TokenBucket;
 
-/// Most resources on a page, and how many when the caller does not say.
+/// Most resources on a page, and the default number of resources.
 const PAGE: usize = 100;
 const DEFAULT_PAGE_SIZE: usize = 50;
 
-/// Rate of GetResources: chosen, since AWS publishes none.
+/// Rate of GetResources: an assumption, since AWS publishes none.
 const RATE: (f64, f64) = (20.0, 40.0);
 
-/// The type of the resources that it knows.
+/// The only resource type here.
 const TYPE: &str = "organizations:account";
 
-/// How well the index knows accounts. AWS says nowhere that it does.
+/// How completely the index knows the tags of accounts. AWS does not document that it knows any.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum TagIndexState {
-    /// As well as Organizations does.
+    /// The same tags as Organizations.
     #[default]
     #[serde(rename = "Whole")]
     Complete,
-    /// It knows none.
+    /// No account.
     Empty,
-    /// It leaves out every second of those that have tags.
+    /// Every second account with tags is missing.
     Incomplete,
-    /// It has old values.
+    /// The values are old.
     Stale,
 }
 
@@ -70,7 +70,7 @@ struct TagFilter {
 type TaggingOperation =
     fn(&mut Tagging, Timestamp, &Call<'_>, &Organizations) -> Result<Value, ApiError>;
 
-/// What the service offers.
+/// The operations of the service.
 pub(crate) const OPERATIONS: &[(&str, TaggingOperation)] =
     &[("GetResources", |tagging, now, call, organizations| {
         if !tagging.throttle.admit(now) {
@@ -109,7 +109,7 @@ impl Tagging {
         if !(1..=PAGE).contains(&size) {
             return Err(invalid("ResourcesPerPage must be 1 to 100."));
         }
-        // The token of the last page is empty, and means the first one.
+        // The token of the last page is empty, and an empty token requests the first page.
         let token = request.pagination_token.as_deref().filter(|token| !token.is_empty());
         let cursor =
             Cursor::read(token).ok_or_else(|| invalid("The PaginationToken is not valid."))?;
@@ -135,7 +135,7 @@ impl Tagging {
         Ok(json!({ "PaginationToken": next.unwrap_or_default(), "ResourceTagMappingList": page }))
     }
 
-    /// What it knows, which need not be what is true.
+    /// The tags in the index, which may be wrong.
     fn indexed_tags<'o>(
         &self,
         organizations: &'o Organizations,
@@ -155,7 +155,7 @@ impl Tagging {
 }
 
 impl TagFilter {
-    /// Without values any will do; without a key nothing is asked for.
+    /// A filter without values matches any value. A filter without a key matches everything.
     fn admits(&self, tags: &BTreeMap<String, String>) -> bool {
         let Some(key) = &self.key else { return true };
         tags.get(key).is_some_and(|value| self.values.is_empty() || self.values.contains(value))

@@ -1,9 +1,9 @@
-//! A token bucket, as AWS throttles calls.
+//! A token bucket, with which AWS throttles calls.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// So many calls a second, and a burst on top.
+/// A number of calls a second, and a burst on top.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct TokenBucket {
     per_second: f64,
@@ -19,7 +19,7 @@ impl TokenBucket {
         Self { per_second, burst, tokens: burst, last: now }
     }
 
-    /// Whether one more call is allowed now; if so, it is counted.
+    /// Whether one more call is allowed now. An allowed call is counted.
     pub(crate) fn admit(&mut self, now: Timestamp) -> bool {
         let passed = now.duration_since(self.last).as_secs_f64().max(0.0);
         self.tokens = (self.tokens + passed * self.per_second).min(self.burst);

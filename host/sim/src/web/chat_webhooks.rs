@@ -1,6 +1,6 @@
-//! Endpoints that take messages and say little: Slack, Microsoft Teams and GitHub, as their
-//! reference manuals and users say. None of them knows an `Idempotency-Key`: each request is one
-//! more message, or one more build.
+//! Endpoints that take messages and return little: Slack, Microsoft Teams and GitHub, by their
+//! reference manuals and by reports of users. None of them supports an `Idempotency-Key`: each
+//! request is another message, or another build.
 
 use serde_json::{Value, json};
 
@@ -9,7 +9,8 @@ use super::types::{WebResponse, answer};
 /// Largest message of Teams, in bytes.
 const TEAMS_MESSAGE: usize = 28 * 1024;
 
-/// What such an endpoint answers to a message, and whether it took it; `None` for another system.
+/// The response to a message, and whether the message was accepted. `None` if the URL is of another
+/// system.
 pub(super) fn handle(method: &str, url: &str, body: &Value) -> Option<(WebResponse, bool)> {
     let (_, rest) = url.split_once("://")?;
     let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
@@ -17,7 +18,7 @@ pub(super) fn handle(method: &str, url: &str, body: &Value) -> Option<(WebRespon
     Some(match host {
         "hooks.slack.com" => match () {
             () if method != "POST" => (text(400, "invalid_payload"), false),
-            // A rehearsal reads no secret: `$(name)` stands for one of any form.
+            // A dry run reads no secret: `$(name)` stands for a secret of any form.
             () if !path.contains("$(")
                 && path.split('/').filter(|part| !part.is_empty()).count() != 4 =>
             {
@@ -47,7 +48,7 @@ pub(super) fn handle(method: &str, url: &str, body: &Value) -> Option<(WebRespon
             }
             _ => (text(200, "1"), true),
         },
-        // Of Teams too: a workflow that waits for webhooks.
+        // Teams as well: a workflow with a webhook as its trigger.
         host if host.ends_with(".logic.azure.com") => (text(202, ""), true),
         "api.github.com" if path.ends_with("/dispatches") => match has(&["event_type", "ref"]) {
             true => (text(204, ""), true),
@@ -63,7 +64,7 @@ pub(super) fn handle(method: &str, url: &str, body: &Value) -> Option<(WebRespon
 fn text(status: u16, body: &str) -> WebResponse {
     let headers = match body {
         "" => vec![],
-        // As Slack sends it.
+        // The content type that Slack sends.
         _ => vec![("content-type", "text/html".to_owned())],
     };
     WebResponse { status, headers, body: body.to_owned() }

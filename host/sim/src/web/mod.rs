@@ -1,10 +1,10 @@
-//! The other systems that notifiers tell over HTTP: ServiceNow's Table API, Slack, Microsoft Teams
-//! and GitHub, and any REST service that keeps records by their URLs.
+//! The systems other than AWS that notifiers call over HTTP: ServiceNow's Table API, Slack,
+//! Microsoft Teams and GitHub, and any REST service that keeps records by their URLs.
 //!
-//! A path with `/api/now/table/` is a table of ServiceNow (`service_now.rs`), and the hosts of Slack,
-//! Teams and GitHub take messages (`hooks.rs`). Elsewhere PUT writes the record of its URL, GET reads
-//! it or answers 404, PATCH changes it, and POST makes a new one unless it repeats an
-//! `Idempotency-Key`. No header field with a secret is looked at.
+//! A path with `/api/now/table/` is a table of ServiceNow (`service_now.rs`), and the hosts of
+//! Slack, Teams and GitHub take messages (`chat_webhooks.rs`). At any other URL PUT writes the
+//! record of the URL, GET reads it or returns 404, PATCH changes it, and POST creates a record
+//! unless it repeats an `Idempotency-Key`. No header field with a secret is read.
 
 mod chat_webhooks;
 mod service_now;
@@ -23,9 +23,9 @@ use types::{answer, fields};
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Web {
     records: Vec<WebRecord>,
-    /// Records by the idempotency key that made them.
+    /// Records by the idempotency key with which they were created.
     keys: BTreeMap<String, usize>,
-    /// How ServiceNow is set up.
+    /// The settings of ServiceNow.
     pub(crate) service_now: ServiceNow,
 }
 
@@ -34,7 +34,7 @@ impl Web {
         self.records.clone()
     }
 
-    /// Answers a request.
+    /// Returns the response to a request.
     pub(crate) fn handle(&mut self, request: &WebRequest) -> WebResponse {
         let (url, query) = request.url.split_once('?').unwrap_or((&request.url, ""));
         let text = || Value::from(String::from_utf8_lossy(&request.body).into_owned());
@@ -88,7 +88,7 @@ impl Web {
         }
     }
 
-    /// Makes a new record, and finds the one that the same key has made.
+    /// Creates a record, or finds the one with the same idempotency key.
     fn post(&mut self, url: &str, body: Value, request: &WebRequest) -> WebResponse {
         let key = request.idempotency_key.as_ref().map(|key| format!("{url} {key}"));
         let known = key.as_ref().and_then(|key| self.keys.get(key)).copied();
@@ -156,7 +156,7 @@ mod tests {
         found["result"].as_array().unwrap().clone()
     }
 
-    /// A table with the accounts 1 and 2, written by a field that it doesn't have as well.
+    /// A table with the accounts 1 and 2, written with a field that the table doesn't have.
     fn two_accounts() -> Web {
         let mut web = Web::default();
         for id in ["1", "2"] {
@@ -168,7 +168,8 @@ mod tests {
         web
     }
 
-    /// A part of a query that names no field is dropped, or finds nothing where it is set so.
+    /// A part of a query with an unknown field is dropped. If ServiceNow is set so, the query finds
+    /// nothing.
     #[test]
     fn a_field_that_the_table_does_not_have() {
         let mut web = two_accounts();
@@ -216,7 +217,7 @@ mod tests {
     const TEAMS: &str = "https://acme.webhook.office.com/webhookb2/1";
     const GITHUB: &str = "https://api.github.com/repos/acme/baseline/dispatches";
 
-    /// What endpoints for messages answer, and how many messages two requests make.
+    /// The responses of the endpoints for messages, and how many messages two requests create.
     #[rstest]
     #[case::slack(SLACK, json!({ "text": "a" }), 200, "ok", 2)]
     #[case::slack_by_a_secret(

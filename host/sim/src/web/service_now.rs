@@ -1,10 +1,12 @@
-//! ServiceNow's Table API, as it behaves and not as one would like it to.
+//! ServiceNow's Table API, with its real behavior.
 //!
-//! From ServiceNow's "Table API" reference, and what its users report: a part of `sysparm_query`
-//! that names a field which the table doesn't have is dropped, so that other records answer, unless
-//! the property `glide.invalid_query.returns_no_rows` is set; of what is written such a field is
-//! dropped without a word; a field that an access rule hides is empty; and an instance that
-//! hibernates answers every request with 200 and a web page.
+//! The behavior is from ServiceNow's "Table API" reference and from reports of users:
+//!
+//! - A part of `sysparm_query` with a field that the table doesn't have is dropped, so that the
+//!   query finds other records, unless the property `glide.invalid_query.returns_no_rows` is set.
+//! - A written field that the table doesn't have is dropped without an error.
+//! - A field that an access rule hides is empty.
+//! - An instance that hibernates returns status 200 and a web page for every request.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,11 +15,11 @@ use serde_json::{Map, Value, json};
 
 use super::types::{WebRecord, WebResponse, answer, fields};
 
-/// Where a table begins in a URL.
+/// The part of a URL before the name of a table.
 const TABLE: &str = "/api/now/table/";
 
-/// What the tables that ServiceNow brings have of their own, as far as accounts are concerned;
-/// those of `cmdb_ci` are the second's as well.
+/// The own fields of the tables that ServiceNow brings, as far as accounts need them. The second
+/// table has those of `cmdb_ci` as well.
 const CMDB_CI: &str = "\
     asset asset_tag assigned assigned_to assignment_group attributes business_unit category \
     change_control checked_in checked_out comments company correlation_id cost cost_center \
@@ -31,33 +33,33 @@ const CLOUD_SERVICE_ACCOUNT: &str = "\
     account_id datacenter_discovery_status datacenter_type datacenter_url \
     discovery_credentials is_master_account object_id parent_account state";
 
-/// The page of an instance that hibernates.
+/// The page of a hibernating instance.
 const HIBERNATING: &str = "<!DOCTYPE html>\n<html>\n<head><title>Hibernating Instance</title>\
     </head>\n<body>Your instance is hibernating. To wake it, sign in to the Developer Site.</body>\n\
     </html>\n";
 
-/// How the simulated ServiceNow is set up.
+/// The settings of the simulated ServiceNow.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServiceNow {
-    /// The fields of tables, by the tables' names. A table that is not here has those that
-    /// ServiceNow gave it, where it is `cmdb_ci` or `cmdb_ci_cloud_service_account`; any other has
-    /// every field that it is asked for. Each has its `sys_` fields, and fields of one's own, which
-    /// begin with `u_` or `x_`.
+    /// The fields of tables, by the tables' names. If `cmdb_ci` or `cmdb_ci_cloud_service_account`
+    /// is missing here, it has the fields that ServiceNow gives it. Any other missing table has
+    /// every field. In addition every table has the `sys_` fields and custom fields, which begin
+    /// with `u_` or `x_`.
     pub tables: BTreeMap<String, BTreeSet<String>>,
-    /// Fields that an access rule hides from the user: they are kept, and shown empty.
+    /// Fields that an access rule hides from the user: they are stored, and returned empty.
     pub hidden: BTreeSet<String>,
-    /// The property `glide.invalid_query.returns_no_rows`: a query that names a field which the
-    /// table doesn't have finds nothing.
+    /// The property `glide.invalid_query.returns_no_rows`: a query with a field that the table
+    /// doesn't have finds nothing.
     pub invalid_query_returns_no_rows: bool,
-    /// Whether an access rule hides every record from the user: none is shown, and
-    /// `X-Total-Count` counts them all the same.
+    /// Whether an access rule hides every record from the user. Then none is returned, and
+    /// `X-Total-Count` still counts them.
     pub hides_records: bool,
-    /// Whether it hibernates.
+    /// Whether the instance hibernates.
     pub hibernating: bool,
 }
 
 impl ServiceNow {
-    /// Answers a request to a table; `None` for one to something else.
+    /// Returns the response to a request for a table. `None` for any other URL.
     pub(super) fn handle(
         &self,
         records: &mut Vec<WebRecord>,
@@ -122,8 +124,8 @@ impl ServiceNow {
         })
     }
 
-    /// The records that a query finds: those of the table that all its parts hold of, but for the
-    /// parts that name no field.
+    /// The records that a query finds: those of the table that match all parts of the query. Parts
+    /// with an unknown field are ignored.
     fn search<'a>(
         &self,
         records: &'a [WebRecord],
@@ -146,7 +148,7 @@ impl ServiceNow {
         if none { Vec::new() } else { records.iter().filter(matches).collect() }
     }
 
-    /// What is kept of what is written.
+    /// The fields that are stored of a written body.
     fn stored_fields(&self, table: &str, body: &Value) -> Map<String, Value> {
         fields(body.clone())
             .into_iter()
@@ -172,10 +174,10 @@ impl ServiceNow {
     }
 }
 
-/// How records are shown.
+/// How records are returned.
 struct DisplayOptions<'a> {
     hidden: &'a BTreeSet<String>,
-    /// All fields without it.
+    /// `None`: all fields.
     fields: Option<Vec<String>>,
     both_values: bool,
 }

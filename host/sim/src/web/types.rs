@@ -1,22 +1,22 @@
-//! What all these systems have in common: requests, answers and records.
+//! The common parts of these systems: requests, responses and records.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-/// A request as such a system sees it.
+/// A request to such a system.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WebRequest {
     /// For example `POST`.
     pub method: String,
     /// The whole URL.
     pub url: String,
-    /// The field of that name.
+    /// The header field of that name.
     pub idempotency_key: Option<String>,
     /// Its body.
     pub body: Vec<u8>,
 }
 
-/// What such a system answers.
+/// The response of such a system.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WebResponse {
     /// The HTTP status.
@@ -30,15 +30,15 @@ pub struct WebResponse {
 /// A record that such a system keeps.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct WebRecord {
-    /// Where it is.
+    /// The URL of the record.
     pub url: String,
-    /// What was written last.
+    /// The last body that was written.
     pub body: Value,
     /// How often it was written.
     pub writes: usize,
 }
 
-/// An answer in JSON.
+/// A response in JSON.
 pub(super) fn answer(status: u16, body: Value) -> WebResponse {
     WebResponse {
         status,
@@ -47,7 +47,7 @@ pub(super) fn answer(status: u16, body: Value) -> WebResponse {
     }
 }
 
-/// The fields of a JSON object; none of anything else.
+/// The fields of a JSON object. Other values have none.
 pub(super) fn fields(body: Value) -> Map<String, Value> {
     match body {
         Value::Object(fields) => fields,

@@ -11,7 +11,7 @@ use groundcrew_aws::{
 };
 use groundcrew_sim::{FaultLevel, SimAws, SimOptions, Snapshot, random_fleet};
 
-/// A simulated AWS and everything that calls it.
+/// A simulated AWS and its callers.
 pub struct Setup {
     pub sim: SimAws,
     pub clients: Clients,

@@ -1,4 +1,4 @@
-//! The model called without an SDK.
+//! Calls the model without an SDK.
 #![allow(dead_code)] // Each test crate uses a part of it.
 
 use std::time::Duration;
@@ -13,11 +13,11 @@ use serde_json::Value;
 pub struct ModelCalls {
     pub model: Model,
     pub now: Timestamp,
-    /// What targets begin with.
+    /// The prefix of `X-Amz-Target`.
     prefix: &'static str,
 }
 
-/// Code of an error, and the whole of it.
+/// The code of an error, and the whole response.
 #[derive(Debug)]
 pub struct ErrorResponse {
     pub code: String,
@@ -46,12 +46,12 @@ impl ModelCalls {
         Err(ErrorResponse { code, body })
     }
 
-    /// The answer of a call that must succeed.
+    /// The response of a call that must succeed.
     pub fn ok(&mut self, operation: &str, members: &Value) -> Value {
         self.call(operation, members).unwrap_or_else(|refused| panic!("{operation}: {refused:?}"))
     }
 
-    /// The code of a call that must fail.
+    /// The error code of a call that must fail.
     pub fn code(&mut self, operation: &str, members: &Value) -> String {
         match self.call(operation, members) {
             Ok(answer) => panic!("{operation}: {answer}"),

@@ -77,7 +77,7 @@ mod mock {
     pub(super) fn answer(request: &Request) -> Result<Response, HttpError> {
         let answer = MOCK.with(|slot| slot.borrow_mut().as_mut().map(|answer| answer(request)));
         answer.unwrap_or_else(|| {
-            let what = "there is no host here: a test says with `http::answer_with` what is \
+            let what = "there is no host here: a test says with `http::mock_with` what is \
                         answered";
             Err(HttpError::new(request, FailureKind::Denied, "no-host", what, false))
         })

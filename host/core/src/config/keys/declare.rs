@@ -1,12 +1,12 @@
-//! How tables of keys are declared.
+//! The macro that declares tables of keys.
 
 /// Declares a table: its keys as data ([`Table`]), and a struct of their values.
 ///
 /// ```ignore
 /// table! {
-///     /// How accounts are brought up to date.
+///     /// How accounts are updated.
 ///     UPDATES: Updates = ["updates"] {
-///         /// So many operations of the quota are left free for people.
+///         /// The number of operations of the quota that are reserved for people.
 ///         reserve: Integer<usize, 0, 9> = Is("0");
 ///         /// Most updates at once of accounts that are directly in the same OU.
 ///         per_ou_limit: Integer<usize, 1, 10> = Nothing("no limit"), alias "ou_limit";
@@ -14,17 +14,17 @@
 /// }
 /// ```
 ///
-/// - `UPDATES` is the [`Table`], `Updates` the struct. A table that is written once for each thing
-///   has two brackets: `[["lanes"]]`. One whose keys the host doesn't know has no struct:
+/// - `UPDATES` is the [`Table`], `Updates` the struct. An array of tables has two brackets:
+///   `[["lanes"]]`. A table whose keys the host does not know has no struct:
 ///   `SETTINGS = ["policies.settings"];`.
-/// - The comments are the meanings in documentation and schema, in Markdown.
-/// - Behind the colon is one of the [forms](crate::config::forms).
-/// - Then comes what holds when the key isn't written: one of [`KeyDefault`].
-/// - `alias` is an older name of the key, which is still read, with a warning.
+/// - The comments are the descriptions in the documentation and the schema, in Markdown.
+/// - After the colon is one of the [forms](crate::config::forms).
+/// - Then comes the value if the key is not in the text: a variant of [`KeyDefault`].
+/// - `alias` is an older name of the key, which is still accepted, with a warning.
 ///
-/// [`Reader::table`] reads `Updates`: `updates.reserve.value` is a `usize`, because something always
-/// holds; `updates.per_ou_limit.value` an `Option<usize>`; `updates.reserve.line` is where it is
-/// written. The compiler tells when a key is declared and never used.
+/// [`Reader::table`] reads `Updates`. `updates.reserve.value` is a `usize`, because it always has a
+/// value; `updates.per_ou_limit.value` is an `Option<usize>`; `updates.reserve.line` is its line in
+/// the text. The compiler warns about a key that is declared and never used.
 ///
 /// [`Table`]: super::Table
 /// [`KeyDefault`]: super::KeyDefault

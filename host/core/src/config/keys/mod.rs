@@ -1,9 +1,9 @@
-//! Every key of the configuration: its form, its default and its meaning.
+//! Every key of the configuration: its form, its default and its description.
 //!
 //! A key is named once, in a `table!` (see `declare`). The reader takes forms and defaults from
-//! there; `docs/configuration.md` and the JSON schema are rendered from it, so that neither can say
-//! anything else than the code does. Here is what a key is; the keys of the host are in `host`,
-//! those of plugins in `plugins`.
+//! there, and `docs/configuration.md` and the JSON schema are generated from it, so they always
+//! agree with the code. This file has the types; the keys of the host are in `host`, those of
+//! plugins in `plugins`.
 
 pub(super) mod declare;
 mod host;
@@ -61,13 +61,14 @@ pub enum Form {
     Flag,
     /// A URL without user, query and fragment.
     Url,
-    /// The same for a grant: with placeholders, and in the query nothing else.
+    /// The URL of a grant: the same with placeholders, and with a query that has nothing but
+    /// placeholders.
     GrantUrl,
-    /// Where a secret is: a table.
+    /// The location of a secret: a table.
     Secret,
-    /// Secrets by the names of the placeholders whose place they take.
+    /// Secrets by the names of their placeholders.
     UrlSecrets,
-    /// Secrets by the names of the header fields that they go into.
+    /// Secrets by the names of their header fields.
     Secrets,
 }
 
@@ -124,51 +125,51 @@ impl fmt::Display for Form {
 /// One key.
 #[derive(Clone, Copy, Debug)]
 pub struct Key {
-    /// As it is written.
+    /// Its name in the text.
     pub name: &'static str,
-    /// Older names, which are read as well, with a warning.
+    /// Older names, which are accepted as well, with a warning.
     pub aliases: &'static [&'static str],
-    /// What may be written.
+    /// The form of its value.
     pub form: Form,
-    /// What holds when it isn't written, as it would be written.
+    /// The value if it is not in the text.
     pub default: KeyDefault,
-    /// What it does; Markdown.
+    /// What it does, in Markdown.
     pub meaning: &'static str,
 }
 
 impl Key {
-    /// Its name, then its older ones.
+    /// Its name, then its older names.
     pub fn names(&self) -> impl Iterator<Item = &'static str> {
         std::iter::once(self.name).chain(self.aliases.iter().copied())
     }
 }
 
-/// What holds when a key isn't written.
+/// The value of a key that is not in the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyDefault {
-    /// This text, read as if it were written.
+    /// This text, as if it were written.
     Is(&'static str),
-    /// It must be written.
+    /// None: it must be written.
     Required,
-    /// Nothing; the text says what that means.
+    /// No value; the text says what that means.
     Nothing(&'static str),
 }
 
 /// One table.
 #[derive(Clone, Copy, Debug)]
 pub struct Table {
-    /// Its name, as in `[updates]`; dotted when it is within another.
+    /// Its name, as in `[updates]`; with dots if it is within another table.
     pub name: &'static str,
-    /// Whether it is written once for each thing, as `[[lanes]]`.
+    /// Whether it is an array of tables, such as `[[lanes]]`.
     pub many: bool,
-    /// What it is about; Markdown.
+    /// What it configures, in Markdown.
     pub meaning: &'static str,
     /// Its keys.
     pub keys: &'static [Key],
 }
 
 impl Table {
-    /// As it is written: `[updates]` or `[[lanes]]`.
+    /// Its heading in the text: `[updates]` or `[[lanes]]`.
     pub fn heading(&self) -> String {
         match self.many {
             true => format!("[[{}]]", self.name),
@@ -176,7 +177,7 @@ impl Table {
         }
     }
 
-    /// Its name within the table that it is in.
+    /// Its name within the table that contains it.
     pub fn own_name(&self) -> &'static str {
         self.name.rsplit_once('.').map_or(self.name, |(_, name)| name)
     }

@@ -1,4 +1,4 @@
-//! The errors that several calls of DynamoDB answer.
+//! The errors that several operations of DynamoDB return.
 
 use crate::protocol::ApiError;
 
@@ -6,7 +6,7 @@ pub(super) fn invalid(message: &str) -> ApiError {
     ApiError::new("ValidationException", message)
 }
 
-/// Of what DynamoDB offers and this one doesn't.
+/// The error for a feature of DynamoDB that is not simulated.
 pub(super) fn unsupported(what: &str) -> ApiError {
     invalid(&format!("the simulated AWS does not serve {what}"))
 }

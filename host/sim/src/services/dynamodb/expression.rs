@@ -1,8 +1,8 @@
-//! DynamoDB's conditions, of writes and of keys: `name = :value` and `attribute_not_exists(name)`. A
-//! name is the attribute's own, or a placeholder `#name`.
+//! DynamoDB's conditions on writes and on keys: `name = :value` and `attribute_not_exists(name)`. A
+//! name is that of an attribute, or a placeholder `#name`.
 //!
-//! Constraints are from "Constraints" in the developer guide: no reserved word is a name, and every
-//! placeholder that a request brings is used.
+//! The constraints are from "Constraints" in the developer guide: no reserved word is a name, and
+//! every placeholder of a request must be used.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ const RESERVED: &str = include_str!("reserved_words.txt");
 pub(super) enum Condition {
     /// The attribute has this value.
     Equal(String, AttributeValue),
-    /// There is no such attribute.
+    /// The attribute does not exist.
     NotExists(String),
 }
 
@@ -30,7 +30,7 @@ pub(super) struct Placeholders<'a> {
 }
 
 impl Condition {
-    /// Whether it holds for an item; one that does not exist has no attributes.
+    /// Whether the condition holds for an item. An item that does not exist has no attributes.
     pub(super) fn holds(&self, item: &Item) -> bool {
         match self {
             Self::Equal(name, value) => item.get(name) == Some(value),
@@ -40,7 +40,7 @@ impl Condition {
 }
 
 impl Placeholders<'_> {
-    /// Reads the one condition of a request, which is its member `kind`, if it has one.
+    /// Reads the condition in the member `kind` of a request, if it has one.
     pub(super) fn condition(
         &self,
         kind: &str,
@@ -130,7 +130,7 @@ fn check_keys<'a>(
     }
 }
 
-/// Refuses what no expression uses.
+/// Rejects placeholders that no expression uses.
 fn check_used<'a>(
     member: &str,
     keys: impl Iterator<Item = &'a String>,

@@ -1,12 +1,12 @@
-//! Amazon DynamoDB, as far as a ledger needs it: one table, with the string keys `pk` and `sk`, whose
-//! items are read, queried and written in transactions under conditions.
+//! Amazon DynamoDB, as far as a ledger needs it: one table with the string keys `pk` and `sk`. Its
+//! items are read, queried, and written in transactions under conditions.
 //!
-//! Limits and errors are from the developer guide ("Quotas in Amazon DynamoDB", "Error
-//! handling with DynamoDB") and the service model of the API version 2012-08-10; texts of
-//! errors are as the service was seen to answer them.
+//! Limits and errors are from the developer guide ("Quotas in Amazon DynamoDB", "Error handling
+//! with DynamoDB") and the service model of the API version 2012-08-10. The texts of errors are
+//! those observed at the service.
 //!
-//! What else DynamoDB offers is refused, by its name: other operations and members of requests, other
-//! types of values than texts and whole numbers, and other expressions than those of [`expression`].
+//! Everything else of DynamoDB is rejected by name: other operations and members of requests, other
+//! types of values than strings and integers, and other expressions than those of [`expression`].
 
 mod error;
 mod expression;
@@ -29,8 +29,7 @@ use crate::protocol::operations::{self, Operation};
 use crate::protocol::{ApiError, Call};
 use table::Table;
 
-/// The transactions that took effect lately, by their tokens: what they wrote, and until
-/// when they are known.
+/// The recent transactions by their tokens: the writes of each, and how long its token is valid.
 type Transactions = BTreeMap<String, (Vec<Value>, Timestamp)>;
 
 /// The service.
@@ -40,7 +39,7 @@ pub(crate) struct DynamoDb {
     transactions: Transactions,
 }
 
-/// What the service offers.
+/// The operations of the service.
 pub(crate) const OPERATIONS: &[(&str, Operation<DynamoDb>)] = &[
     ("DescribeTable", |dynamo, _, call| dynamo.describe_table(&read(call)?)),
     ("GetItem", |dynamo, _, call| dynamo.get_item(&read(call)?)),
@@ -71,7 +70,7 @@ impl DynamoDb {
     }
 }
 
-/// That a request is about the table that is there.
+/// Checks that a request names the existing table.
 fn check_table(name: &str) -> Result<(), ApiError> {
     match name {
         TABLE => Ok(()),
@@ -79,7 +78,7 @@ fn check_table(name: &str) -> Result<(), ApiError> {
     }
 }
 
-/// The members of a request. What DynamoDB knows besides is told as unknown here.
+/// The members of a request. Other members of DynamoDB are rejected as unknown.
 fn read<T: DeserializeOwned>(call: &Call<'_>) -> Result<T, ApiError> {
     call.json().map_err(|error| {
         let text = format!("the simulated AWS does not serve this request: {}", error.message);

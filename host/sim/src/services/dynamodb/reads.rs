@@ -1,4 +1,4 @@
-//! The calls that read items.
+//! The operations that read items.
 
 use std::collections::BTreeMap;
 
@@ -60,7 +60,7 @@ impl DynamoDb {
 }
 
 impl Query {
-    /// The partition that the key condition names.
+    /// The partition in the key condition.
     fn partition(&self) -> Result<String, ApiError> {
         let placeholders = Placeholders {
             names: self.expression_attribute_names.as_ref(),
@@ -85,7 +85,7 @@ impl Query {
     }
 }
 
-/// The sort key that a page comes after.
+/// The sort key before a page.
 fn start_key(partition: &str, start: &Key) -> Result<String, ApiError> {
     match start.partition == partition {
         true => Ok(start.sort.clone()),

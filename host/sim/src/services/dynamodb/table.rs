@@ -1,4 +1,4 @@
-//! A DynamoDB table with the string keys `pk` and `sk`, and its items by them.
+//! A DynamoDB table with the string keys `pk` and `sk`, and its items by key.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -24,7 +24,7 @@ const SORT_BYTES: usize = 1024;
 /// Most bytes of an item.
 const ITEM_BYTES: usize = 400 * 1024;
 
-/// Most bytes that a query looks at for one page.
+/// Most bytes that a query reads for one page.
 const PAGE_BYTES: usize = 1024 * 1024;
 
 /// What identifies an item.
@@ -44,7 +44,7 @@ pub(super) struct Table {
     items: BTreeMap<Key, Item>,
 }
 
-/// A table as it is in a kept state: the keys are in the items.
+/// A table in a saved state, where the keys are in the items.
 #[derive(Deserialize)]
 struct StoredTable {
     id: String,
@@ -69,11 +69,11 @@ impl TryFrom<StoredTable> for Table {
     }
 }
 
-/// What a query found.
+/// The result of a query.
 #[derive(Debug, Default)]
 pub(super) struct Page<'a> {
     pub(super) items: Vec<&'a Item>,
-    /// The key that the next page comes after, if there is one.
+    /// The last key before the next page, if there is one.
     pub(super) last: Option<&'a Key>,
 }
 
@@ -82,7 +82,7 @@ impl Table {
         Self { id, created: now, items: BTreeMap::new() }
     }
 
-    /// What `DescribeTable` tells of it.
+    /// The description that `DescribeTable` returns.
     pub(super) fn description(&self) -> Value {
         let text = |name: &str| json!({ "AttributeName": name, "AttributeType": "S" });
         json!({
@@ -119,7 +119,7 @@ impl Table {
         self.items.remove(key);
     }
 
-    /// A page of the items of a partition in their order, after the one with this sort key.
+    /// A page of the items of a partition in their order, starting after this sort key.
     pub(super) fn page(&self, partition: &str, after: Option<String>) -> Page<'_> {
         let key = |sort: String| Key { partition: partition.to_owned(), sort };
         let from = match after {
@@ -142,7 +142,7 @@ impl Table {
     }
 }
 
-/// The key of an item to be written, which is checked.
+/// The checked key of an item to write.
 pub(super) fn key_of(item: &Item) -> Result<Key, ApiError> {
     if item_size(item) > ITEM_BYTES {
         return Err(invalid("Item size has exceeded the maximum allowed size"));
@@ -161,7 +161,7 @@ pub(super) fn key_of(item: &Item) -> Result<Key, ApiError> {
 }
 
 impl Key {
-    /// A key of these parts, which must not be empty, nor too long.
+    /// A key of these parts. A part must be neither empty nor too long.
     fn new(partition: String, sort: String) -> Result<Self, ApiError> {
         for (name, part) in [(PARTITION, &partition), (SORT, &sort)] {
             if part.is_empty() {
@@ -182,7 +182,7 @@ impl Key {
         Ok(Self { partition, sort })
     }
 
-    /// The key that a request gives, with no other attribute.
+    /// The key in a request, which must have no other attribute.
     pub(super) fn read(given: &Item) -> Result<Self, ApiError> {
         match (given.get(PARTITION), given.get(SORT)) {
             (Some(AttributeValue::S(partition)), Some(AttributeValue::S(sort)))
@@ -194,7 +194,7 @@ impl Key {
         }
     }
 
-    /// As the attributes of an item.
+    /// The key as the attributes of an item.
     pub(super) fn item(&self) -> Item {
         let text = |name: &str, part: &String| (name.to_owned(), AttributeValue::S(part.clone()));
         Item::from([text(PARTITION, &self.partition), text(SORT, &self.sort)])

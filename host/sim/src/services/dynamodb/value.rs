@@ -19,7 +19,7 @@ pub(super) enum AttributeValue {
 pub(super) type Item = BTreeMap<String, AttributeValue>;
 
 impl AttributeValue {
-    /// Reads a value as requests carry it, for example `{"S": "text"}`.
+    /// Reads a value in the form of requests, for example `{"S": "text"}`.
     fn read(value: &Value) -> Result<Self, ApiError> {
         let object = value
             .as_object()
@@ -47,7 +47,7 @@ impl AttributeValue {
         })
     }
 
-    /// The value as answers carry it.
+    /// The value in the form of responses.
     fn write(&self) -> Value {
         match self {
             Self::S(text) => json!({ "S": text }),
@@ -63,8 +63,8 @@ impl AttributeValue {
         }
     }
 
-    /// The bytes that it counts for, by the rules under "DynamoDB item sizes and formats" of
-    /// the developer guide. A number counts for one, and one for every two digits.
+    /// The size in bytes, by the rules under "DynamoDB item sizes and formats" of the developer
+    /// guide. A number has one byte, and one for every two digits.
     fn size(&self) -> usize {
         match self {
             Self::S(text) => text.len(),
@@ -76,7 +76,7 @@ impl AttributeValue {
     }
 }
 
-/// The number without its zeros at the end, which don't count as digits.
+/// The number without its trailing zeros, which do not count as digits.
 fn significant(mut number: u64) -> u64 {
     while number != 0 && number.is_multiple_of(10) {
         number /= 10;
@@ -84,14 +84,14 @@ fn significant(mut number: u64) -> u64 {
     number
 }
 
-/// As answers carry it.
+/// In the form of responses.
 impl Serialize for AttributeValue {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         self.write().serialize(serializer)
     }
 }
 
-/// As requests carry it.
+/// In the form of requests.
 impl<'de> Deserialize<'de> for AttributeValue {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let value = Value::deserialize(deserializer)?;
@@ -99,17 +99,17 @@ impl<'de> Deserialize<'de> for AttributeValue {
     }
 }
 
-/// Reads an item as requests carry it.
+/// Reads an item in the form of requests.
 pub(super) fn read_item(members: &Map<String, Value>) -> Result<Item, ApiError> {
     members.iter().map(|(name, value)| Ok((name.clone(), AttributeValue::read(value)?))).collect()
 }
 
-/// The item as answers carry it.
+/// The item in the form of responses.
 pub(super) fn write_item(item: &Item) -> Value {
     item.iter().map(|(name, value)| (name.clone(), value.write())).collect::<Map<_, _>>().into()
 }
 
-/// The bytes that an item counts for: names and values.
+/// The size of an item in bytes: its names and values.
 pub(super) fn item_size(item: &Item) -> usize {
     item.iter().map(|(name, value)| name.len() + value.size()).sum()
 }

@@ -1,4 +1,4 @@
-//! The calls that write items: each a list of writes that happen all or not at all.
+//! The operations that write items. Each is a list of writes that happen together or not at all.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -15,14 +15,14 @@ use super::{DynamoDb, check_table};
 use crate::protocol::ApiError;
 use crate::time::saturating_later;
 
-/// Most writes of a transaction, and most bytes of them.
+/// Most writes of a transaction, and most bytes of its writes.
 const TRANSACTION: usize = 100;
 const TRANSACTION_BYTES: usize = 4 * 1024 * 1024;
 
-/// A transaction's token is known for so long after it was used.
+/// How long a transaction's token is valid after its use.
 const IDEMPOTENCY: Duration = Duration::from_secs(10 * 60);
 
-/// What DynamoDB answers when a condition does not hold.
+/// DynamoDB's message when a condition does not hold.
 const CONDITION_FAILED: &str = "The conditional request failed";
 
 /// `PutItem`, and `Put` in a transaction.
@@ -64,7 +64,7 @@ struct TransactItem {
 /// One write, checked.
 struct Write {
     key: Key,
-    /// The new item; none where it is to be deleted.
+    /// The new item. `None`: the item is deleted.
     item: Option<Item>,
     condition: Option<Condition>,
 }
@@ -194,7 +194,7 @@ fn read_condition(
     Placeholders { names, values }.condition("ConditionExpression", text)
 }
 
-/// That some of these writes may not happen.
+/// The error when some of these conditions do not hold.
 fn cancelled(holding: &[bool]) -> ApiError {
     let code = |may: &bool| if *may { "None" } else { "ConditionalCheckFailed" };
     let codes: Vec<&str> = holding.iter().map(code).collect();

@@ -1,5 +1,5 @@
-//! Service Catalog: the Account Factory product and a provisioned product for each
-//! account. What an update does over time is in [`updates`].
+//! Service Catalog: the Account Factory product and a provisioned product for each account. Updates
+//! over time are in [`operation_store`].
 
 pub(crate) mod operation_store;
 mod product;
@@ -29,7 +29,7 @@ use starter::OperationStarter;
 
 const PRODUCT_TYPE: &str = "CONTROL_TOWER_ACCOUNT";
 
-/// Most items on a page of SearchProvisionedProducts and of portfolios, and of every other
+/// Most items on a page of SearchProvisionedProducts and of portfolios, and on a page of any other
 /// listing.
 const SEARCH_PAGE: usize = 100;
 const PAGE: usize = 20;
@@ -49,11 +49,11 @@ impl Artifact {
     }
 }
 
-/// A launch path that the caller has.
+/// A launch path of the caller.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct LaunchPath {
     pub(crate) id: String,
-    /// Name of the portfolio that it leads through.
+    /// Name of its portfolio.
     pub(crate) portfolio: String,
 }
 
@@ -72,14 +72,14 @@ pub(crate) struct ServiceCatalog {
     enrolled: Vec<u32>,
     /// The parameters of the updates that callers have started, by record.
     pub(crate) given: BTreeMap<u32, BTreeMap<String, String>>,
-    /// Accounts, and keys of outputs that their records lack.
+    /// Outputs that are missing from the records: accounts, and keys of the outputs.
     pub(crate) forgotten: BTreeSet<(u32, String)>,
-    /// Records that are gone.
+    /// Records that were removed.
     pub(crate) gone: BTreeSet<u32>,
     created: Timestamp,
 }
 
-/// What an operation does; starting one takes a starter.
+/// The function of an operation. Starting an update needs a starter.
 type CatalogOperation = fn(
     &mut ServiceCatalog,
     Timestamp,
@@ -87,7 +87,7 @@ type CatalogOperation = fn(
     &mut OperationStarter<'_>,
 ) -> Result<Value, ApiError>;
 
-/// What the service offers.
+/// The operations of the service.
 pub(crate) const OPERATIONS: &[(&str, CatalogOperation)] = &[
     ("DescribeProductAsAdmin", |catalog, _, call, _| catalog.describe_product(&call.json()?)),
     ("DescribeProvisionedProduct", |catalog, _, call, _| catalog.describe(&call.json()?)),
@@ -108,8 +108,8 @@ pub(crate) const OPERATIONS: &[(&str, CatalogOperation)] = &[
 ];
 
 impl ServiceCatalog {
-    /// The product, by its id where that is known, with the versions that accounts are on. The
-    /// newest was released a day ago.
+    /// The product, with its id if it is known, and with the versions of the accounts. The newest
+    /// version was released a day ago.
     pub(crate) fn new(
         fleet: Arc<Fleet>,
         product: Option<String>,

@@ -12,13 +12,13 @@ use crate::faults::OperationFailure;
 use crate::fleet::Fleet;
 use crate::time::saturating_later;
 
-/// A record is `CREATED` for so long before it is `IN_PROGRESS`.
+/// How long a record is `CREATED` before it is `IN_PROGRESS`.
 const CREATED_DURATION: Duration = Duration::from_secs(2);
 
-/// A failing operation rolls back for the last part of its time.
+/// The last fraction of a failing operation's time, in which it rolls back.
 const ROLLBACK: f64 = 0.1;
 
-/// A provisioned product. Its number is that of its account.
+/// A provisioned product. It has the number of its account.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct ProvisionedProduct {
     pub(crate) status: ProductStatus,
@@ -33,7 +33,7 @@ pub(crate) struct ProvisionedProduct {
 pub enum OperationOutcome {
     /// The account is on the artifact.
     Succeeded,
-    /// It is not.
+    /// The account is not on the artifact.
     Failed {
         /// Code in the record's errors.
         code: String,
@@ -58,10 +58,10 @@ pub(crate) struct Record {
     pub(crate) ended: Option<(Timestamp, RecordOutcome)>,
     /// The product's record before this one.
     pub(crate) previous: Option<u32>,
-    /// The first record of a product.
+    /// Whether it is the first record of a product.
     pub(crate) provisioning: bool,
     pub(crate) foreign: bool,
-    /// It is there only to say that the quota is used up.
+    /// Whether it only reports that the quota is used up.
     pub(crate) refused: bool,
     rolls_back_at: Option<Timestamp>,
 }
@@ -79,7 +79,7 @@ impl Record {
     }
 }
 
-/// An operation that really started.
+/// An operation that started.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct LoggedOperation {
     /// The account.
@@ -88,9 +88,9 @@ pub struct LoggedOperation {
     pub provisioned_product: String,
     /// The record.
     pub record: String,
-    /// Whether someone else than the host under test started it.
+    /// Whether another caller than the host under test started it.
     pub foreign: bool,
-    /// The parameters of Account Factory that it took; empty for someone else's.
+    /// Its parameters of Account Factory. Empty for an operation of another caller.
     pub parameters: BTreeMap<String, String>,
     /// When it started.
     pub start: Timestamp,
@@ -100,32 +100,31 @@ pub struct LoggedOperation {
     pub outcome: Option<OperationOutcome>,
 }
 
-/// The most operations that ever ran at once.
+/// The highest numbers of concurrent operations.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MaxConcurrent {
-    /// Of those that the host under test started.
+    /// Of the operations that the host under test started.
     pub own: usize,
-    /// Of all.
+    /// Of all operations.
     pub total: usize,
 }
 
 /// Every provisioned product and record.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct OperationStore {
-    /// By account; none for one that is not enrolled.
+    /// By account. `None` if the account is not enrolled.
     products: Vec<Option<ProvisionedProduct>>,
     records: Vec<Record>,
     tokens: BTreeMap<Box<str>, u32>,
     under_change: BTreeSet<u32>,
     own_running: usize,
-    /// How many of those under change were refused by the quota and are about to fail.
+    /// How many of the products under change were rejected by the quota and are about to fail.
     refused: usize,
     pub(crate) most: MaxConcurrent,
 }
 
 impl OperationStore {
-    /// Every enrolled account with the record of its provisioning, which succeeded at
-    /// `created`.
+    /// Every enrolled account with the record of its provisioning, which succeeded at `created`.
     pub(crate) fn new(fleet: &Fleet, created: Timestamp) -> Self {
         let mut records = Vec::new();
         let products = fleet.iter().map(|(index, account)| {
@@ -143,7 +142,8 @@ impl OperationStore {
                     rolls_back_at: None,
                 });
                 ProvisionedProduct {
-                    // What is under change is put so by an operation that the model starts.
+                    // The model starts an operation for each product under change, which sets that
+                    // status.
                     status: match account.status {
                         ProductStatus::UnderChange => ProductStatus::Available,
                         status => status,
@@ -173,7 +173,7 @@ impl OperationStore {
         self.products.get_mut(index as usize)?.as_mut()
     }
 
-    /// The accounts that have one.
+    /// The accounts that have a provisioned product.
     pub(crate) fn products(&self) -> impl Iterator<Item = u32> {
         (0_u32..).zip(&self.products).filter(|(_, product)| product.is_some()).map(|(i, _)| i)
     }
@@ -182,7 +182,7 @@ impl OperationStore {
         self.product(index).map(|product| product.status)
     }
 
-    /// Whether an operation may start on it.
+    /// Whether an operation may start on a product.
     pub(crate) fn is_free(&self, index: u32) -> bool {
         self.status(index).is_some_and(|status| {
             !matches!(status, ProductStatus::UnderChange | ProductStatus::PlanInProgress)
@@ -209,12 +209,12 @@ impl OperationStore {
         self.under_change.iter().copied()
     }
 
-    /// How many operations use up the quota.
+    /// The number of operations that count against the quota.
     pub(crate) fn running(&self) -> usize {
         self.under_change.len() - self.refused
     }
 
-    /// Notes the start of an operation that will take `duration`.
+    /// Records the start of an operation with this duration.
     pub(crate) fn begin(&mut self, now: Timestamp, operation: OperationStart<'_>) -> Option<u32> {
         let number = self.records();
         let product = self.products.get_mut(operation.product as usize)?.as_mut()?;
@@ -244,7 +244,7 @@ impl OperationStore {
         Some(number)
     }
 
-    /// Notes the end of an operation.
+    /// Records the end of an operation.
     pub(crate) fn end(&mut self, now: Timestamp, number: u32, ended: RecordOutcome) {
         let Some(record) = self.records.get_mut(number as usize) else { return };
         let Some(Some(product)) = self.products.get_mut(record.product as usize) else { return };
@@ -261,7 +261,7 @@ impl OperationStore {
         record.ended = Some((now, ended));
     }
 
-    /// Ends a plan, which leaves no record.
+    /// Ends a provisioned product plan, which leaves no record.
     pub(crate) fn end_plan(&mut self, index: u32) {
         if let Some(product) = self.product_mut(index)
             && product.status == ProductStatus::PlanInProgress
@@ -276,7 +276,7 @@ impl OperationStore {
     }
 }
 
-/// An operation that begins.
+/// The start of an operation.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct OperationStart<'a> {
     pub(crate) product: u32,
@@ -289,7 +289,7 @@ pub(crate) struct OperationStart<'a> {
 }
 
 impl<'a> OperationStart<'a> {
-    /// One that the quota has no room for, whose record says so after a while.
+    /// An operation over the quota, whose record fails after this duration.
     pub(crate) fn refused(product: u32, artifact: u32, token: &'a str, duration: Duration) -> Self {
         let (token, foreign, fails, refused) = (Some(token), false, true, true);
         Self { product, artifact, token, foreign, duration, fails, refused }

@@ -1,5 +1,5 @@
-//! The Account Factory product: its versions, and the portfolios and launch paths by which callers
-//! reach it.
+//! The Account Factory product: its versions, and the portfolios and launch paths through which
+//! callers launch it.
 
 use std::collections::BTreeMap;
 
@@ -175,8 +175,7 @@ impl ServiceCatalog {
         Ok(with_token(json!({ "LaunchPathSummaries": paths }), next))
     }
 
-    /// Names of the portfolios: Account Factory's own, and those that other launch paths
-    /// lead through.
+    /// Names of the portfolios: Account Factory's own, and those of the other launch paths.
     fn portfolios(&self) -> Vec<&str> {
         let mut names = vec![PORTFOLIO_NAME];
         for path in &self.paths {
@@ -213,8 +212,8 @@ impl ServiceCatalog {
         self.list_portfolios(&PagedRequest { page_token, page_size })
     }
 
-    /// A launch path through a portfolio is what its principals have: so the caller's role
-    /// is one where there is a path, besides the people of Identity Center.
+    /// A launch path through a portfolio exists for its principals. So the caller's role is a
+    /// principal of each portfolio with a launch path, besides the users of Identity Center.
     pub(super) fn list_principals(&self, request: &PortfolioRequest) -> Result<Value, ApiError> {
         let names = self.portfolios();
         let name = ids::read(ids::PORTFOLIO, &request.portfolio_id)

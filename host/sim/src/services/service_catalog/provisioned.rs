@@ -1,4 +1,4 @@
-//! Provisioned products: finding and describing them.
+//! Provisioned products: search and description.
 
 use std::collections::BTreeMap;
 
@@ -77,8 +77,8 @@ impl ServiceCatalog {
         Ok(with_token(json!({ "ProvisionedProducts": products }), next))
     }
 
-    /// Control Tower provisioned the products, so that a caller who asks for their own
-    /// (as user or as role) sees none.
+    /// Control Tower provisioned the products, so a caller who asks for their own products (as user
+    /// or as role) gets none.
     fn sees_all(&self, filter: Option<&AccessLevelFilter>) -> Result<bool, ApiError> {
         let Some(filter) = filter else { return Ok(true) };
         if filter.value.as_deref() != Some("self") {
@@ -135,7 +135,7 @@ impl ServiceCatalog {
         self.fleet.find_by_product(id).filter(|index| self.store.product(*index).is_some())
     }
 
-    /// What SearchProvisionedProducts and DescribeProvisionedProduct both answer.
+    /// The details that SearchProvisionedProducts and DescribeProvisionedProduct return.
     fn detail(&self, index: u32) -> Option<Value> {
         let account = self.fleet.get(index)?;
         let product = self.store.product(index)?;
@@ -178,7 +178,7 @@ impl ServiceCatalog {
         Ok(json!({ "ProvisionedProductDetail": detail, "CloudWatchDashboards": [] }))
     }
 
-    /// The provisioned product with this id, or else of this name.
+    /// The provisioned product with this id, or with this name if there is no id.
     pub(super) fn find_product(
         &self,
         id: Option<&str>,
@@ -202,9 +202,9 @@ impl ServiceCatalog {
     }
 }
 
-/// The member of an answer that a field of a search query is about. Of the fields that the API
-/// reference of SearchProvisionedProducts names, `createdTime`, `idempotencyToken`, `tags`, `userArn`
-/// and `userArnSession` are not simulated.
+/// The member of a response that a search field matches. Of the fields in the API reference of
+/// SearchProvisionedProducts, `createdTime`, `idempotencyToken`, `tags`, `userArn` and
+/// `userArnSession` are not simulated.
 fn member(field: &str) -> Option<&'static str> {
     Some(match field {
         "arn" => "Arn",
@@ -224,13 +224,14 @@ fn member(field: &str) -> Option<&'static str> {
     })
 }
 
-/// Which provisioned products a search finds.
+/// The provisioned products that a search finds.
 enum Matching {
     All,
     These(Vec<u32>),
 }
 
-/// Names of provisioned products allow fewer characters than those of accounts.
+/// A name for the provisioned product of an account. It allows fewer characters than the name of an
+/// account.
 pub(super) fn provisioned_name(account: &str, index: u32) -> String {
     let mut name: String = account
         .chars()

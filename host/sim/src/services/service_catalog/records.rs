@@ -93,7 +93,7 @@ impl ServiceCatalog {
         Ok(with_token(json!({ "RecordDetail": detail, "RecordOutputs": outputs }), next))
     }
 
-    /// The outputs of a record: those that others have seen with an account's.
+    /// The outputs of a record: those that users have reported for accounts.
     fn outputs(&self, number: u32) -> Vec<Value> {
         let Some(record) = self.store.record(number) else { return Vec::new() };
         let (Some((_, RecordOutcome::Succeeded)), Some(account)) =
@@ -113,7 +113,7 @@ impl ServiceCatalog {
         .collect()
     }
 
-    /// The outputs of the last operation that succeeded.
+    /// The outputs of the last successful operation.
     pub(super) fn product_outputs(
         &self,
         request: &GetProvisionedProductOutputs,

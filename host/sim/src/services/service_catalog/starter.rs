@@ -1,4 +1,4 @@
-//! Starting operations: the quota, and what their end will be.
+//! Starts operations: checks the quota, and determines how the operation will end.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::services::identity_store::IdentityStore;
 use crate::services::organizations::Organizations;
 use crate::time::saturating_later;
 
-/// What is needed to start an operation.
+/// The state that the start of an operation needs.
 pub(crate) struct OperationStarter<'a> {
     pub(crate) quota: usize,
     pub(crate) fleet: &'a Arc<Fleet>,
@@ -26,7 +26,7 @@ pub(crate) struct OperationStarter<'a> {
 }
 
 impl OperationStarter<'_> {
-    /// Starts an update that a caller asked for, and answers the number of its record.
+    /// Starts an update for a caller, and returns the number of its record.
     pub(crate) fn start_own(
         &mut self,
         now: Timestamp,
@@ -65,9 +65,8 @@ impl OperationStarter<'_> {
         self.begin(now, store, operation, failure).ok_or_else(refused)
     }
 
-    /// Starts an operation of someone else, unless the account is not free or the quota
-    /// is used up; answers whether it did. It succeeds after `duration`, by default the
-    /// account's own.
+    /// Starts an operation of another caller, unless the account is not free or the quota is used
+    /// up. Returns whether it started. It succeeds after `duration`, by default the account's own.
     pub(crate) fn start_foreign(
         &mut self,
         now: Timestamp,

@@ -1,4 +1,4 @@
-//! Starting an update, and its parameters.
+//! The start of an update, and its parameters.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use crate::protocol::ApiError;
 use crate::services::identity_store::{IdentityStore, User};
 use crate::services::organizations::Organizations;
 
-/// The parameters of Account Factory: all must be given, with a value or to be kept.
+/// The parameters of Account Factory. Each must be given, with a value or with `UsePreviousValue`.
 const PARAMETERS: [&str; 6] = [
     ACCOUNT_EMAIL,
     "AccountName",
@@ -110,8 +110,8 @@ impl ServiceCatalog {
         self.started(now, record)
     }
 
-    /// The parameters that an update takes: those that are given, and the rest as they were.
-    /// Where both a value and `UsePreviousValue` are given the value was seen to win.
+    /// The parameters of an update: those that are given, and the previous values of the others. If
+    /// both a value and `UsePreviousValue` are given, the value wins, as observed at AWS.
     fn resolve_parameters(
         &self,
         index: u32,
@@ -134,7 +134,7 @@ impl ServiceCatalog {
         Ok(parameters)
     }
 
-    /// The parameters of the last operation on an account that succeeded.
+    /// The parameters of the last successful operation on an account.
     pub(crate) fn parameters(
         &self,
         index: u32,

@@ -1,4 +1,4 @@
-//! The attributes of SQS messages: what is valid, which a receiver sees, and their digest.
+//! The attributes of SQS messages: their validity, the selection for a receiver, and their digest.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::protocol::ApiError;
 
-/// A message has at most so many.
+/// Most attributes of a message.
 const MOST: usize = 10;
 
 /// An attribute of a message.
@@ -26,7 +26,7 @@ pub(crate) struct MessageAttribute {
 /// Attributes by name.
 pub(crate) type MessageAttributes = BTreeMap<String, MessageAttribute>;
 
-/// Checks attributes, and answers the bytes that they count for.
+/// Checks attributes, and returns their size in bytes.
 pub(crate) fn check(attributes: &MessageAttributes) -> Result<usize, ApiError> {
     if attributes.len() > MOST {
         return Err(invalid(format!(
@@ -60,7 +60,7 @@ pub(crate) fn check(attributes: &MessageAttributes) -> Result<usize, ApiError> {
     })
 }
 
-/// Those that a receiver asks for: by name, by `prefix.*`, or all.
+/// The attributes that a receiver requests: by name, by `prefix.*`, or all.
 pub(crate) fn select(
     attributes: &MessageAttributes,
     wanted: &BTreeSet<String>,
@@ -78,7 +78,7 @@ pub(crate) fn select(
         .collect()
 }
 
-/// The digest by which a client checks them:
+/// The digest with which a client checks the attributes:
 /// https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-message-metadata.html
 pub(crate) fn md5(attributes: &MessageAttributes) -> String {
     let mut digest = Md5::new();
@@ -95,7 +95,7 @@ pub(crate) fn md5(attributes: &MessageAttributes) -> String {
     format!("{:x}", digest.finalize())
 }
 
-/// Adds bytes after their length.
+/// Adds bytes, preceded by their length.
 fn add(digest: &mut Md5, bytes: &[u8]) {
     digest.update((bytes.len() as u32).to_be_bytes());
     digest.update(bytes);

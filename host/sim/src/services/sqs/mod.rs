@@ -1,5 +1,5 @@
-//! Amazon SQS: the calls about messages. Those about the queues themselves are in
-//! [`queues`], and what a queue does in [`queue`].
+//! Amazon SQS: the operations on messages. The operations on queues are in [`queues`], and the
+//! behavior of a queue is in [`queue`].
 
 pub(crate) mod address;
 mod message_attributes;
@@ -28,7 +28,7 @@ pub use queue_settings::QueueOptions;
 /// Most messages of a batch or of a receive.
 const BATCH: usize = 10;
 
-/// Most bytes of a message, and of all of a batch together.
+/// Most bytes of a message, and of all messages of a batch.
 const MESSAGE_BYTES: usize = 1 << 20;
 
 /// Longest long poll, and longest delay of a message.
@@ -39,28 +39,28 @@ const LONGEST_DELAY: Duration = Duration::from_secs(900);
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Sqs {
     pub(crate) queues: Vec<Queue>,
-    /// When queues were deleted, by their names.
+    /// When queues were deleted, by name.
     pub(crate) deleted: BTreeMap<String, Timestamp>,
-    /// What URLs of queues begin with.
+    /// The beginning of the URLs of queues.
     pub(crate) endpoint: String,
-    /// Of which queues each operation was asked, whatever the answer.
+    /// The queues that each operation was called for, whatever the response.
     pub(crate) asked: BTreeMap<String, BTreeSet<String>>,
     #[serde(with = "crate::state_serde::rng")]
     rng: Rng,
 }
 
-/// Which queue a request is about.
+/// The queue of a request.
 #[derive(Deserialize)]
 struct QueueSelector {
     #[serde(rename = "QueueUrl", alias = "QueueName")]
     queue: Option<String>,
 }
 
-/// What a call gave.
+/// The result of a call.
 #[derive(Debug)]
 pub(crate) enum CallOutcome {
     Done(Value),
-    /// Nothing to receive yet.
+    /// There is nothing to receive yet.
     Wait(PendingReceive),
 }
 
@@ -73,7 +73,7 @@ pub(crate) struct PendingReceive {
     /// The system attributes and the attributes that the receiver wants.
     system: BTreeSet<String>,
     attributes: BTreeSet<String>,
-    /// When the caller has waited enough.
+    /// When the receive ends without a message.
     pub(crate) until: Timestamp,
 }
 
@@ -170,7 +170,7 @@ struct VisibilityEntry {
     visibility_timeout: Option<u64>,
 }
 
-/// What the service offers.
+/// The operations of the service.
 pub(crate) const OPERATIONS: &[(&str, Operation<Sqs, CallOutcome>)] = &[
     ("ChangeMessageVisibility", |sqs, now, call| {
         sqs.change_visibility(now, &call.json()?).map(CallOutcome::Done)
@@ -224,7 +224,7 @@ impl Sqs {
         }
     }
 
-    /// Gives a queue the policy by which EventBridge may send into it.
+    /// Gives a queue the policy that allows EventBridge to send to it.
     pub(crate) fn allow_eventbridge(&mut self, name: &str) {
         if let Some(queue) = self.queues.iter_mut().find(|queue| queue.name == name) {
             queue.settings.allow_eventbridge(&arn(name));
@@ -266,7 +266,7 @@ impl Sqs {
     }
 
     pub(crate) fn index(&self, url: &str) -> Result<usize, ApiError> {
-        // Only the name in the URL counts, so that the model may be served anywhere.
+        // Only the name in the URL is used, so that the model can be served at any address.
         let name = url.rsplit('/').next().unwrap_or_default();
         self.queues.iter().position(|queue| queue.name == name).ok_or_else(|| {
             ApiError::new("QueueDoesNotExist", "The specified queue does not exist.")
@@ -376,7 +376,7 @@ impl Sqs {
         Ok(self.resume(now, receive))
     }
 
-    /// Looks again for messages for a receive that waits.
+    /// Tries a waiting receive again.
     pub(crate) fn resume(&mut self, now: Timestamp, receive: PendingReceive) -> CallOutcome {
         let Some(queue) = self.queues.iter_mut().find(|queue| queue.name == receive.queue) else {
             return CallOutcome::Done(json!({}));
@@ -400,7 +400,7 @@ impl Sqs {
         CallOutcome::Done(json!({ "Messages": messages }))
     }
 
-    /// When a receive that waits has to be looked at next, if nothing is sent before.
+    /// When a waiting receive must be tried again, if nothing is sent before.
     pub(crate) fn wake(&self, receive: &PendingReceive) -> Timestamp {
         self.queues
             .iter()
@@ -444,7 +444,7 @@ fn check_batch<'a>(ids: impl ExactSizeIterator<Item = &'a str>) -> Result<(), Ap
     Ok(())
 }
 
-/// Checks a message against what its queue demands.
+/// Checks a message against the requirements of its queue.
 fn checked(queue: &Queue, message: Message) -> Result<NewMessage, ApiError> {
     let wrong = |text: &str| Err(ApiError::new("InvalidParameterValue", text));
     let body = message.message_body;
@@ -509,7 +509,7 @@ fn checked(queue: &Queue, message: Message) -> Result<NewMessage, ApiError> {
     })
 }
 
-/// Sends a message and answers what a sender is told.
+/// Sends a message and returns the result for the sender.
 fn sent(queue: &mut Queue, now: Timestamp, message: NewMessage) -> Value {
     let mut answer = json!({ "MD5OfMessageBody": md5(&message.body) });
     if !message.attributes.is_empty() {
@@ -523,7 +523,7 @@ fn sent(queue: &mut Queue, now: Timestamp, message: NewMessage) -> Value {
     answer
 }
 
-/// The answer to a batch: what became of each entry.
+/// The response to a batch, with the result of each entry.
 fn batch(entries: impl Iterator<Item = (String, Result<Value, ApiError>)>) -> Value {
     let (mut successful, mut failed) = (Vec::new(), Vec::new());
     for (id, result) in entries {

@@ -16,16 +16,16 @@ use crate::names::MANAGEMENT_ACCOUNT;
 use crate::protocol::ApiError;
 use crate::time::saturating_later;
 
-/// SQS remembers deduplication ids so long, whether the message was deleted or not.
+/// How long SQS keeps a deduplication id, even if the message is deleted.
 const DEDUPLICATION: Duration = Duration::from_secs(5 * 60);
 
-/// Counts settle about so long after a change.
+/// How long the counts lag behind a change.
 const COUNT_LAG: Duration = Duration::from_secs(60);
 
-/// Counts are noted at most so often.
+/// The shortest interval between two samples of the counts.
 const SAMPLE_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Longest time a message can be hidden, counted from its receipt.
+/// The longest visibility timeout, counted from the receipt.
 pub(crate) const LONGEST_VISIBILITY: Duration = Duration::from_secs(43_200);
 
 /// A message to be sent.
@@ -36,11 +36,11 @@ pub(crate) struct NewMessage {
     pub(crate) group: Option<String>,
     pub(crate) deduplication: Option<String>,
     pub(crate) delay: Duration,
-    /// ARN of the queue it was moved from.
+    /// ARN of the queue from which the message was moved.
     pub(crate) source: Option<String>,
 }
 
-/// What sending answers.
+/// The result of a send.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct SendResult {
     pub(crate) id: String,
@@ -65,9 +65,9 @@ struct Message {
     received: u32,
     first_received: Option<Timestamp>,
     last_received: Timestamp,
-    /// Number of its last receipt: that one alone is good in a FIFO queue.
+    /// Number of the last receipt. In a FIFO queue only this one is valid.
     receipt: u64,
-    /// While it is hidden.
+    /// Set while the message is hidden.
     hidden_until: Option<Timestamp>,
 }
 
@@ -77,7 +77,7 @@ struct DeduplicationEntry {
     until: Timestamp,
 }
 
-/// How many messages were visible, in flight and delayed.
+/// The numbers of visible, in-flight and delayed messages.
 type Counts = (usize, usize, usize);
 
 /// One queue.
@@ -87,25 +87,25 @@ pub(crate) struct Queue {
     pub(crate) fifo: bool,
     pub(crate) settings: Settings,
     pub(crate) tags: BTreeMap<String, String>,
-    /// When it was emptied at once.
+    /// When it was last purged.
     pub(crate) purged: Option<Timestamp>,
-    /// When its settings were changed.
+    /// When its settings were last changed.
     pub(crate) modified: Timestamp,
     #[serde(with = "crate::state_serde::rng")]
     rng: Rng,
     created: Timestamp,
     next: u64,
     receipts: u64,
-    /// By sequence number, so in the order of sending.
+    /// By sequence number, which is the order of sending.
     messages: BTreeMap<u64, Message>,
     visible: BTreeSet<u64>,
     hidden: BTreeSet<(Timestamp, u64)>,
-    /// How many messages of a group are in flight; groups without any are not here.
+    /// The number of messages in flight by group. Groups without any are not in the map.
     busy: BTreeMap<String, u32>,
     remembered: BTreeMap<String, DeduplicationEntry>,
-    /// Deduplication ids in the order in which they are forgotten.
+    /// Deduplication ids in the order of their expiry.
     forgetting: VecDeque<(Timestamp, String)>,
-    /// Counts as they were just before the given times.
+    /// The counts just before these times.
     samples: VecDeque<(Timestamp, Counts)>,
 }
 
@@ -132,7 +132,7 @@ impl Queue {
         }
     }
 
-    /// Takes in a message, unless it repeats one of the last five minutes.
+    /// Adds a message, unless it repeats one of the last five minutes.
     pub(crate) fn send(&mut self, now: Timestamp, new: NewMessage) -> SendResult {
         self.apply_time(now);
         if let Some(known) = new.deduplication.as_ref().and_then(|id| self.remembered.get(id)) {
@@ -169,8 +169,8 @@ impl Queue {
         sent
     }
 
-    /// Takes up to `max` visible messages. Those received too often come back as the
-    /// second list, for the dead-letter queue.
+    /// Receives up to `max` visible messages. The second list has those that were received too
+    /// often and go to the dead-letter queue.
     pub(crate) fn receive(
         &mut self,
         now: Timestamp,
@@ -183,7 +183,7 @@ impl Queue {
         }
         let limit = self.settings.redrive.as_ref().map_or(u32::MAX, |(_, limit)| *limit);
         let (mut chosen, mut dead) = (Vec::new(), Vec::new());
-        // Several messages of one group may come in one receive, in their order.
+        // One receive may return several messages of a group, in their order.
         for number in &self.visible {
             if chosen.len() == max {
                 break;
@@ -268,12 +268,12 @@ impl Queue {
         Some(delivered)
     }
 
-    /// Removes a message by the receipt of it. One that is gone already is no error.
+    /// Deletes a message by its receipt. A message that no longer exists is no error.
     pub(crate) fn delete(&mut self, now: Timestamp, receipt: &str) -> Result<(), ApiError> {
         let (number, receipt) = self.read_receipt(receipt)?;
         self.apply_time(now);
         let Some(message) = self.messages.get(&number) else { return Ok(()) };
-        // A standard queue takes any receipt of the message.
+        // A standard queue accepts any receipt of the message.
         if self.fifo && (message.receipt != receipt || message.hidden_until.is_none()) {
             return Err(expired());
         }
@@ -282,7 +282,7 @@ impl Queue {
         Ok(())
     }
 
-    /// Hides a message for so long from now, or shows it again.
+    /// Hides a message for this long from now, or makes it visible again.
     pub(crate) fn change_visibility(
         &mut self,
         now: Timestamp,
@@ -328,7 +328,7 @@ impl Queue {
         Ok(())
     }
 
-    /// When the next hidden message is seen again.
+    /// When the next hidden message becomes visible again.
     pub(crate) fn next_visible(&self) -> Option<Timestamp> {
         self.hidden.first().map(|(until, _)| *until)
     }
@@ -338,7 +338,7 @@ impl Queue {
         self.messages.values().map(|message| message.new.body.clone()).collect()
     }
 
-    /// Every attribute of the queue that it has.
+    /// The attributes of the queue with their values.
     pub(crate) fn attributes(&mut self, now: Timestamp) -> BTreeMap<String, String> {
         self.apply_time(now);
         let (visible, in_flight, delayed) = self.lagging_counts(now);
@@ -370,8 +370,8 @@ impl Queue {
         arn(&self.name)
     }
 
-    /// Does what time alone does: shows hidden messages again, drops old ones, forgets
-    /// deduplication ids.
+    /// Applies the effects of time: makes hidden messages visible again, drops old messages, and
+    /// removes expired deduplication ids.
     fn apply_time(&mut self, now: Timestamp) {
         while let Some((until, number)) = self.hidden.first().copied() {
             if until > now {
@@ -411,7 +411,7 @@ impl Queue {
         let Some(until) = message.hidden_until.take() else { return };
         self.hidden.remove(&(until, number));
         self.visible.insert(number);
-        // A delayed message was never in flight and keeps no group busy.
+        // A delayed message was not in flight, so it does not keep its group busy.
         if message.received > 0
             && let Some(group) = &message.new.group
             && let Some(count) = self.busy.get_mut(group)
@@ -448,7 +448,7 @@ impl Queue {
         (self.visible.len(), self.hidden.len() - delayed, delayed)
     }
 
-    /// Notes the counts as they were before a change at `now`.
+    /// Records the counts just before a change at `now`.
     fn sample(&mut self, now: Timestamp) {
         if self
             .samples
@@ -467,7 +467,7 @@ impl Queue {
         }
     }
 
-    /// The counts as they were about a minute ago: just before the first change since.
+    /// The counts of about a minute ago: just before the first change since then.
     fn lagging_counts(&self, now: Timestamp) -> Counts {
         self.samples
             .iter()
@@ -476,7 +476,7 @@ impl Queue {
     }
 }
 
-/// Twenty digits, as SQS numbers messages.
+/// A sequence number in twenty digits, as SQS writes it.
 fn sequence_number(number: u64) -> String {
     format!("{:020}", 18_000_000_000_000_000_000_u64 + number)
 }

@@ -1,4 +1,4 @@
-//! What of a queue can be set: `SetQueueAttributes`, and `CreateQueue` before it.
+//! The settings of a queue: `SetQueueAttributes`, and the attributes of `CreateQueue`.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,22 +9,22 @@ use serde_json::{Value, json};
 use super::address::arn;
 use crate::protocol::ApiError;
 
-/// What a queue is made with.
+/// The options of a new queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QueueOptions {
-    /// Its name; ends with `.fifo` when it is one.
+    /// Its name. That of a FIFO queue ends with `.fifo`.
     pub name: String,
     /// Whether it is a FIFO queue.
     pub fifo: bool,
-    /// How long a received message is hidden when the receiver does not say.
+    /// The visibility timeout of a received message, if the receiver sets none.
     pub visibility: Duration,
     /// How long a message is kept.
     pub retention: Duration,
-    /// Name of the dead-letter queue, and after how many receives a message goes there.
+    /// Name of the dead-letter queue, and the number of receives after which a message goes there.
     pub redrive: Option<(String, u32)>,
 }
 
-/// The attributes that are kept as they are given and change nothing here.
+/// The attributes that are stored without any effect.
 const STORED_ATTRIBUTES: [&str; 5] = [
     "KmsDataKeyReusePeriodSeconds",
     "KmsMasterKeyId",
@@ -33,11 +33,11 @@ const STORED_ATTRIBUTES: [&str; 5] = [
     "SqsManagedSseEnabled",
 ];
 
-/// The same of FIFO queues alone.
+/// Those of FIFO queues only.
 const STORED_FIFO_ATTRIBUTES: [&str; 3] =
     ["DeduplicationScope", "FifoQueue", "FifoThroughputLimit"];
 
-/// The attributes that are understood.
+/// The attributes that have an effect.
 const INTERPRETED_ATTRIBUTES: [&str; 7] = [
     "VisibilityTimeout",
     "MessageRetentionPeriod",
@@ -48,7 +48,7 @@ const INTERPRETED_ATTRIBUTES: [&str; 7] = [
     "RedrivePolicy",
 ];
 
-/// Whether some queue has an attribute with this name that can be set.
+/// Whether an attribute with this name can be set, at least on some queues.
 pub(crate) fn is_settable(name: &str) -> bool {
     [&INTERPRETED_ATTRIBUTES[..], &STORED_ATTRIBUTES, &STORED_FIFO_ATTRIBUTES]
         .iter()
@@ -58,19 +58,19 @@ pub(crate) fn is_settable(name: &str) -> bool {
 /// The attributes of a queue that its owner sets.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Settings {
-    /// How long a received message is hidden when the receiver does not say.
+    /// The visibility timeout of a received message, if the receiver sets none.
     pub(crate) visibility: Duration,
     /// How long a message is kept.
     pub(crate) retention: Duration,
-    /// How long a new message is hidden when the sender does not say.
+    /// The delay of a new message, if the sender sets none.
     pub(crate) delay: Duration,
-    /// How long a receive waits when the receiver does not say.
+    /// The wait of a receive, if the receiver sets none.
     pub(crate) wait: Duration,
     /// Most bytes of a message.
     pub(crate) largest: usize,
     /// Whether a message without a deduplication id gets one from its body.
     pub(crate) content_based: bool,
-    /// Name of the dead-letter queue, and after how many receives a message goes there.
+    /// Name of the dead-letter queue, and the number of receives after which a message goes there.
     pub(crate) redrive: Option<(String, u32)>,
     #[serde(rename = "kept")]
     stored: BTreeMap<String, String>,
@@ -105,8 +105,8 @@ impl From<&QueueOptions> for Settings {
 }
 
 impl Settings {
-    /// Sets attributes of a queue. `kind_of` answers whether a queue is FIFO, if there is one
-    /// of that name.
+    /// Sets attributes of a queue. `kind_of` returns whether the queue of a name is FIFO, or `None`
+    /// if there is none.
     pub(crate) fn set(
         &mut self,
         fifo: bool,
@@ -144,7 +144,7 @@ impl Settings {
         Ok(())
     }
 
-    /// Lets EventBridge send into the queue of this ARN.
+    /// Allows EventBridge to send to the queue with this ARN.
     pub(crate) fn allow_eventbridge(&mut self, arn: &str) {
         let policy = json!({
             "Version": "2012-10-17",
@@ -158,7 +158,7 @@ impl Settings {
         self.stored.insert("Policy".to_owned(), policy.to_string());
     }
 
-    /// The attributes as they are answered.
+    /// The attributes as SQS returns them.
     pub(crate) fn attributes(&self, fifo: bool) -> BTreeMap<String, String> {
         let mut attributes = self.stored.clone();
         let mut add = |name: &str, value: String| {
@@ -180,7 +180,7 @@ impl Settings {
     }
 }
 
-/// An attribute that SQS does not have.
+/// The error for an attribute that SQS does not have.
 pub(crate) fn unknown_name(name: &str) -> ApiError {
     ApiError::new("InvalidAttributeName", format!("Unknown Attribute {name}."))
 }
@@ -220,7 +220,7 @@ fn read_redrive(
         .as_str()
         .and_then(|arn| arn.rsplit(':').next())
         .ok_or_else(|| wrong("deadLetterTargetArn is missing."))?;
-    // The limit may be a number or a text.
+    // The limit may be a number or a string.
     let limit = match &policy["maxReceiveCount"] {
         Value::String(text) => text.parse().ok(),
         limit => limit.as_u64(),

@@ -1,4 +1,4 @@
-//! Amazon SQS: the calls about the queues themselves.
+//! Amazon SQS: the operations on queues.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,10 +14,11 @@ use crate::cursor::Cursor;
 use crate::protocol::ApiError;
 use crate::time::saturating_later;
 
-/// For so long, the name of a deleted queue can't be used, nor a queue be purged again.
+/// The time after its deletion in which a queue's name can't be used, and the shortest interval
+/// between two purges of a queue.
 const COOLDOWN: Duration = Duration::from_secs(60);
 
-/// Most queues on a page, and how many when the caller does not say.
+/// Most queues on a page, and the default number of queues.
 const PAGE: usize = 1000;
 
 #[derive(Deserialize)]
@@ -116,7 +117,7 @@ impl Sqs {
                 "You must wait 60 seconds after deleting a queue before you can create another with the same name.",
             ));
         }
-        // SQS's own defaults.
+        // The defaults of SQS.
         let options = QueueOptions {
             name: name.clone(),
             fifo,

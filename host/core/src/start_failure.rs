@@ -5,17 +5,18 @@ use crate::parameters::MissingParameters;
 
 /// Why an update was not started. Nothing runs.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum StartRefusal {
+pub enum StartFailure {
     /// A call to AWS failed: a read that the start depends on, or the start itself.
     #[error(transparent)]
     Aws(#[from] AwsError),
-    /// Parameters of the account are unknown. Updated without them, it would lose them.
+    /// Parameters of the account are unknown. An update without them would remove them from the
+    /// account.
     #[error(transparent)]
     UnknownParameters(#[from] MissingParameters),
 }
 
-impl StartRefusal {
-    /// What to do about it.
+impl StartFailure {
+    /// How to handle it.
     pub fn class(&self) -> ErrorClass {
         match self {
             Self::Aws(error) => error.class,

@@ -1,4 +1,4 @@
-//! Asking the policies about a candidate.
+//! Evaluates the policies for a candidate.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -6,13 +6,15 @@ use std::time::{Duration, Instant};
 
 use groundcrew_core::account::AccountId;
 use groundcrew_core::decision::{Action, Candidate, PolicyDecision};
+use groundcrew_core::decision_combiner::{
+    DecisionCombiner, DecisionOutcome, Fallback, FinalDecision,
+};
 use groundcrew_core::lane::{LaneId, LaneNames};
-use groundcrew_core::pipeline::{DecisionCombiner, DecisionOutcome, Fallback, FinalDecision};
 use groundcrew_core::ports::{Policy, PolicyFailure};
 
 use crate::log_dedup::LogDedup;
 
-/// A policy and what the operator said about it.
+/// A policy and its configuration.
 #[derive(Clone)]
 pub struct ConfiguredPolicy {
     /// Its name in the config.
@@ -21,7 +23,7 @@ pub struct ConfiguredPolicy {
     pub digest: String,
     /// What happens when it fails.
     pub on_failure: FailureHandling,
-    /// Whether it is only watched: asked and logged, and without a say.
+    /// Whether it is only monitored: evaluated and logged, and its decision ignored.
     pub monitored: bool,
     /// The policy.
     pub policy: Arc<dyn Policy>,
@@ -34,49 +36,50 @@ pub enum FailureHandling {
     Skip,
     /// The policy counts as abstaining.
     Abstain,
-    /// The policy is asked twice more; then an update is skipped, and onboarding has failed.
+    /// The policy is evaluated twice more; after that an update is skipped, and a notification has
+    /// failed.
     Retry,
 }
 
-/// How often a policy is asked with [`FailureHandling::Retry`].
+/// How often a policy is evaluated with [`FailureHandling::Retry`].
 const RETRY_ATTEMPTS: u32 = 3;
-/// After so many timeouts in a row a policy isn't asked again before the next sweep: at
-/// two seconds each, ten thousand accounts would take it five hours.
+/// After so many timeouts in a row a policy isn't evaluated again before the next sweep: at two
+/// seconds each, it would take five hours for ten thousand accounts.
 const MAX_TIMEOUTS_IN_A_ROW: u32 = 3;
 
-/// The policies that are asked, and how their answers become one.
+/// The policies that are evaluated, and how their decisions are combined.
 pub struct PolicyPipeline {
     policies: Vec<ConfiguredPolicy>,
     lanes: LaneNames,
     fallback: Fallback,
-    /// Timeouts of each policy in a row.
+    /// Each policy's number of timeouts in a row.
     timeouts: Mutex<BTreeMap<String, u32>>,
-    /// What was logged last of each account.
+    /// What was logged last about each account.
     logged: LogDedup,
 }
 
-/// What became of asking.
+/// The result of all policies for one candidate.
 pub struct Evaluation<'a> {
-    /// What is done.
+    /// The decision that counts.
     pub decision: FinalDecision,
-    /// What would be done if the monitored policies had a say, where that is something else.
+    /// The decision if the monitored policies counted too, where it is a different one.
     pub with_monitored: Option<FinalDecision>,
-    /// What each policy said that was asked, in their order.
+    /// The result of each policy that was evaluated, in their order.
     pub results: Vec<PolicyResult<'a>>,
 }
 
-/// What one policy said.
+/// The result of one policy.
 pub struct PolicyResult<'a> {
     /// The policy.
     pub policy: &'a ConfiguredPolicy,
-    /// Its verdict, or how it failed at last.
+    /// Its decision, or the failure of its last try.
     pub result: Result<PolicyDecision, PolicyFailure>,
-    /// How long it took, repeats included.
+    /// How long it took, retries included.
     pub took: Duration,
 }
 
 impl<'a> Evaluation<'a> {
-    /// The policies that failed; the last of them may have decided by that.
+    /// The policies that failed; the failure of the last one may have decided.
     pub(crate) fn failures(&self) -> impl Iterator<Item = (&'a ConfiguredPolicy, &PolicyFailure)> {
         self.results
             .iter()
@@ -85,12 +88,12 @@ impl<'a> Evaluation<'a> {
 }
 
 impl PolicyPipeline {
-    /// The panel of these policies, which may name these lanes.
+    /// A pipeline of these policies, which may name these lanes.
     pub fn new(policies: Vec<ConfiguredPolicy>, lanes: LaneNames, fallback: Fallback) -> Self {
         Self { policies, lanes, fallback, timeouts: Mutex::default(), logged: LogDedup::default() }
     }
 
-    /// Whether nobody is to be asked.
+    /// Whether there are no policies.
     pub(crate) fn is_empty(&self) -> bool {
         self.policies.is_empty()
     }
@@ -100,12 +103,13 @@ impl PolicyPipeline {
         self.lanes.name(lane)
     }
 
-    /// Asks policies that have been timing out again from now on.
+    /// Evaluates policies that have been timing out again from now on.
     pub(crate) fn reset_timeouts(&self) {
         self.timeouts.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
-    /// Whether this is not what was logged last of an account: a decision, or why nobody is asked.
+    /// Whether this differs from what was logged last about an account: a decision, or why no
+    /// policy is evaluated.
     pub(crate) fn differs_from_logged(
         &self,
         account: &AccountId,
@@ -115,8 +119,8 @@ impl PolicyPipeline {
         self.logged.is_change(format!("{account} {action}"), what)
     }
 
-    /// Asks the policies in their order and composes their answers, and logs the decision.
-    /// A policy that fails never stops the others.
+    /// Evaluates the policies in their order, combines their decisions, and logs the final
+    /// decision. A policy that fails never stops the others.
     pub async fn evaluate(&self, candidate: &Candidate) -> Evaluation<'_> {
         let started = Instant::now();
         let evaluation = self.evaluate_all(candidate).await;
@@ -129,7 +133,8 @@ impl PolicyPipeline {
         let digest = decision.policy.as_ref().and_then(|name| {
             self.policies.iter().find(|policy| policy.name == *name).map(|policy| &policy.digest)
         });
-        // Every sweep decides about every account: what has not changed was logged before.
+        // Every sweep decides about every account: a decision that has not changed was logged
+        // before.
         let account = &candidate.account.id;
         let what = format!("{} {verdict} {detail} {:?}", candidate.action, decision.policy);
         if !self.differs_from_logged(account, candidate.action, &what) {
@@ -156,7 +161,7 @@ impl PolicyPipeline {
                 Action::Update | Action::Vend => combiner,
             }
         };
-        // What counts, and what would if monitored policies had a say.
+        // The decision that counts, and the one if monitored policies counted too.
         let (mut enforced, mut monitored_too) = (combiner(), combiner());
         let mut decided_with_monitored = None;
         let mut results = Vec::with_capacity(self.policies.len());
@@ -175,7 +180,7 @@ impl PolicyPipeline {
             self.log(candidate, policy, &result);
             results.push(PolicyResult { policy, result, took });
             if let Some(decision) = decided {
-                // A monitored policy may hold, while another's failure decides what counts.
+                // A monitored policy may hold while the failure of another policy decides.
                 let monitored_too =
                     decided_with_monitored.unwrap_or_else(|| monitored_too.finish());
                 let with_monitored = Some(monitored_too)
@@ -190,8 +195,8 @@ impl PolicyPipeline {
         Evaluation { decision, with_monitored, results }
     }
 
-    /// Asks one policy, again if it fails and the operator said so. A lane that it names is
-    /// one of the config.
+    /// Evaluates one policy, and retries if it fails and is configured so. Fails if the policy
+    /// names a lane that the config does not have.
     async fn evaluate_with_retries(
         &self,
         policy: &ConfiguredPolicy,
@@ -203,7 +208,7 @@ impl PolicyPipeline {
         loop {
             attempts_left -= 1;
             let result = self.evaluate_policy(policy, candidate).await.and_then(|decision| {
-                // Only updates have lanes: a policy that is asked about both may name one.
+                // Only updates have lanes: a policy for both actions may name one.
                 let decision = match (decision, candidate.action) {
                     (PolicyDecision::Proceed(_), Action::Onboard) => PolicyDecision::Proceed(None),
                     (PolicyDecision::Hold { until, reason, .. }, Action::Onboard) => {
@@ -226,7 +231,7 @@ impl PolicyPipeline {
         }
     }
 
-    /// Asks one policy, unless it has been timing out.
+    /// Evaluates one policy, unless it has been timing out.
     async fn evaluate_policy(
         &self,
         policy: &ConfiguredPolicy,
@@ -238,8 +243,8 @@ impl PolicyPipeline {
             return Err(PolicyFailure {
                 code: "suspended".into(),
                 message: format!(
-                    "policy `{}` timed out {MAX_TIMEOUTS_IN_A_ROW} times in a row and is not asked again \
-                     before the next sweep",
+                    "policy `{}` timed out {MAX_TIMEOUTS_IN_A_ROW} times in a row and is not \
+                     evaluated again before the next sweep",
                     policy.name
                 ),
                 transient: true,
@@ -256,7 +261,7 @@ impl PolicyPipeline {
 }
 
 impl ConfiguredPolicy {
-    /// What its failure decides, if anything.
+    /// The decision that its failure leads to, if any.
     fn decision_on_failure(
         &self,
         failure: &PolicyFailure,
@@ -272,8 +277,8 @@ impl ConfiguredPolicy {
 }
 
 impl PolicyPipeline {
-    /// Logs what deserves a line of its own: that a policy failed, and what a monitored one said.
-    /// Once for as long as it is the same.
+    /// Logs what has a line of its own: the failure of a policy, and the decision of a monitored
+    /// one. Once for as long as it stays the same.
     fn log(
         &self,
         candidate: &Candidate,

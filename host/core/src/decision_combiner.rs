@@ -1,4 +1,4 @@
-//! How the answers of several policies become one decision.
+//! How the decisions of several policies become one.
 
 use jiff::Timestamp;
 use strum::{Display, EnumString, VariantNames};
@@ -6,16 +6,16 @@ use strum::{Display, EnumString, VariantNames};
 use crate::decision::PolicyDecision;
 use crate::lane::{LaneId, LaneNames};
 
-/// What is done with a candidate, and whose word it was.
+/// The final decision about a candidate, and the policy that made it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FinalDecision {
-    /// What is done.
+    /// The decision.
     pub outcome: DecisionOutcome,
-    /// The policy that decided; `None` when the configured default did.
+    /// The policy that decided; `None` if the configured default did.
     pub policy: Option<String>,
 }
 
-/// What is done with a candidate.
+/// The final decision about a candidate, without its policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DecisionOutcome {
     /// It is done.
@@ -23,19 +23,19 @@ pub enum DecisionOutcome {
         /// In this lane.
         lane: LaneId,
     },
-    /// It is not done.
+    /// It is skipped.
     Skip {
         /// Why.
         reason: String,
     },
-    /// It is not done before a moment.
+    /// It is held until a moment.
     Hold {
-        /// The account is looked at again then.
+        /// The policies are evaluated again then.
         until: Timestamp,
         /// Why.
         reason: String,
-        /// The lane in which it waits. `None` when the policies after the one that holds would skip
-        /// it, so that no lane will ever have it.
+        /// The lane in which it waits. `None` if the policies after the one that holds would skip
+        /// it, so that it will never be in a lane.
         lane: Option<LaneId>,
     },
 }
@@ -60,44 +60,43 @@ pub struct UnknownLane {
     pub known: Vec<String>,
 }
 
-/// The answers heard so far about one candidate.
+/// Combines the decisions of the policies about one candidate.
 ///
-/// Policies are heard in the order of the config. The first skip or hold wins; otherwise the
-/// first lane named wins; when all abstain, the fallback does.
+/// Policies are added in the order of the config. The first skip or hold wins. Otherwise the first
+/// named lane wins. If all policies abstain, the fallback applies.
 ///
-/// A skip ends the hearing. So does a hold whose lane is known, because it names one or an earlier
-/// policy did. After a hold without a lane the policies that follow are asked for the lane only:
-/// the account waits in the lane that it would have without the hold.
+/// A skip ends the evaluation. So does a hold whose lane is known, because the policy itself or an
+/// earlier one named it. After a hold without a lane, the policies that follow are evaluated for
+/// the lane only: the account waits in the lane that it would have without the hold.
 #[derive(Debug)]
 pub struct DecisionCombiner<'a> {
     lanes: &'a LaneNames,
     fallback: Fallback,
     now: Timestamp,
-    /// Whether it matters in which lane a held account waits.
+    /// Whether the lane in which a held account waits matters.
     lane_matters: bool,
-    /// The first hold, when its lane is still to be found: until when, why, and who said so.
+    /// The first hold, if its lane is not found yet: until when, why, and by which policy.
     held: Option<(Timestamp, String, String)>,
-    /// The first policy that said to proceed.
+    /// The first policy that decided to proceed.
     proceed: Option<String>,
-    /// The first that named a lane.
+    /// The first policy that named a lane, and the lane.
     named: Option<(LaneId, String)>,
 }
 
 impl<'a> DecisionCombiner<'a> {
-    /// Begins.
+    /// Before any policy.
     pub fn new(lanes: &'a LaneNames, fallback: Fallback, now: Timestamp) -> Self {
         Self { lanes, fallback, now, lane_matters: true, held: None, proceed: None, named: None }
     }
 
-    /// The same for an action that has no lanes: a hold ends the hearing.
+    /// The same for an action without lanes: a hold ends the evaluation.
     pub fn without_lanes(self) -> Self {
         Self { lane_matters: false, ..self }
     }
 
-    /// Whether a verdict can be heard.
+    /// Whether a decision is valid.
     ///
-    /// # Errors
-    /// When it names a lane that is not configured.
+    /// # Errors If it names a lane that is not configured.
     pub fn check(&self, policy_decision: &PolicyDecision) -> Result<(), UnknownLane> {
         match policy_decision {
             PolicyDecision::Proceed(Some(lane)) | PolicyDecision::Hold { lane: Some(lane), .. } => {
@@ -107,10 +106,10 @@ impl<'a> DecisionCombiner<'a> {
         }
     }
 
-    /// Hears one policy. `Some` is the decision: no further policy needs to be asked.
+    /// Adds the decision of one policy. `Some` is the final decision: no further policy needs to be
+    /// evaluated.
     ///
-    /// # Errors
-    /// When the policy names a lane that is not configured. The hearing is as it was.
+    /// # Errors If the policy names a lane that is not configured. The combiner is then unchanged.
     pub fn add(
         &mut self,
         policy: &str,
@@ -118,7 +117,7 @@ impl<'a> DecisionCombiner<'a> {
     ) -> Result<Option<FinalDecision>, UnknownLane> {
         match policy_decision {
             PolicyDecision::Abstain => Ok(None),
-            // A hold that is over holds nothing.
+            // A hold whose time has passed holds nothing.
             PolicyDecision::Hold { until, .. } if until <= self.now => Ok(None),
             PolicyDecision::Proceed(lane) => {
                 if let Some(lane) = lane {
@@ -142,9 +141,9 @@ impl<'a> DecisionCombiner<'a> {
                 let held = self.held.get_or_insert(held).clone();
                 match lane {
                     _ if !self.lane_matters => Ok(Some(hold(held, None))),
-                    // Nothing to find out.
+                    // There is only one lane to wait in.
                     _ if self.lanes.has_one() => Ok(Some(hold(held, Some(LaneId::FIRST)))),
-                    // The lane that the policy which holds names is its own to say.
+                    // A lane that the holding policy itself names takes precedence.
                     Some(lane) if first || self.named.is_none() => Ok(Some(hold(held, Some(lane)))),
                     _ => Ok(self.hold_in_named_lane()),
                 }
@@ -152,8 +151,8 @@ impl<'a> DecisionCombiner<'a> {
         }
     }
 
-    /// Hears that a policy failed, and that its failure skips the account. After a hold it changes
-    /// nothing: the hold stands, in the lane that the other policies name.
+    /// Adds the failure of a policy that skips the account. After a hold it changes nothing: the
+    /// hold stays, in the lane that the other policies name.
     pub fn add_failure(&mut self, policy: &str, reason: String) -> Option<FinalDecision> {
         match self.held {
             Some(_) => None,
@@ -164,16 +163,16 @@ impl<'a> DecisionCombiner<'a> {
         }
     }
 
-    /// The decision to hold, once both the hold and a lane are known.
+    /// The decision to hold, if both the hold and a lane are known.
     fn hold_in_named_lane(&mut self) -> Option<FinalDecision> {
         let (lane, _) = self.named.as_ref()?;
         Some(hold(self.held.take()?, Some(*lane)))
     }
 
-    /// Concludes when every policy was heard and none ended the hearing.
+    /// The final decision after all policies, if none of them ended the evaluation.
     pub fn finish(self) -> FinalDecision {
         if let Some(held) = self.held {
-            // Nobody named a lane, or it would have ended the hearing.
+            // No policy named a lane: together with the hold it would have ended the evaluation.
             let first = self.proceed.is_some() || self.fallback == Fallback::Proceed;
             return hold(held, first.then_some(LaneId::FIRST));
         }
@@ -202,7 +201,7 @@ impl<'a> DecisionCombiner<'a> {
     }
 }
 
-/// The decision to hold, in a lane where there will be one.
+/// The decision to hold, in a lane if there is one.
 fn hold(
     (until, reason, policy): (Timestamp, String, String),
     lane: Option<LaneId>,

@@ -1,4 +1,4 @@
-//! A disk that a test fills: to try what a ledger file does when there is no space, and afterwards.
+//! A disk that a test can fill, to test a ledger file while there is no space and afterwards.
 
 use std::fs::File;
 use std::io;
@@ -12,9 +12,9 @@ use redb::{BackendError, StorageBackend};
 
 /// A disk that can be full. Clones are the same disk.
 #[derive(Clone, Debug, Default)]
-pub struct FaultyDisk(Arc<AtomicBool>);
+pub struct FillableDisk(Arc<AtomicBool>);
 
-impl FaultyDisk {
+impl FillableDisk {
     /// From now on nothing can be written.
     pub fn fill(&self) {
         self.0.store(true, Ordering::Relaxed);
@@ -25,7 +25,7 @@ impl FaultyDisk {
         self.0.store(false, Ordering::Relaxed);
     }
 
-    /// A file on this disk, which is made where `create` says so.
+    /// Opens a file on this disk. `create` says whether a missing file is created.
     pub(crate) fn open(&self, path: &Path, create: bool) -> Result<FaultyDiskFile, redb::Error> {
         if create {
             self.check_space()?;
@@ -46,7 +46,7 @@ impl FaultyDisk {
 /// A file on such a disk.
 #[derive(Debug)]
 pub(crate) struct FaultyDiskFile {
-    disk: FaultyDisk,
+    disk: FillableDisk,
     file: FileBackend,
 }
 

@@ -1,8 +1,8 @@
 //! Core's support cases on AWS Support.
 //!
-//! `CreateCase` has no idempotency token, so it is never repeated blindly: the SDK doesn't
-//! retry it, every attempt begins with a look for the case, and an attempt whose answer was
-//! lost ends with one.
+//! `CreateCase` has no idempotency token, so groundcrew never repeats it blindly. The SDK does not
+//! retry it, every attempt begins with a search for the case, and an attempt whose response was
+//! lost ends with a search.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -23,16 +23,17 @@ use tokio::time::sleep;
 
 use crate::error::{read_error, unexpected, write_error};
 
-/// How far back a case is looked for. A notification is tried again for at most 14 days,
-/// the longest that SQS keeps a message; and as long again for those redriven by hand.
+/// How far back the search for a case goes. A notification is retried for at most 14 days, the
+/// longest time that SQS keeps a message. A notification that an operator redrives is retried for
+/// up to 14 days again.
 const LOOKBACK: Duration = Duration::from_secs(28 * 24 * 3600);
-/// A case may be listed only some time after it was opened. AWS doesn't say how soon: this is what a
-/// look reads again of what an earlier one has read.
+/// A new case may be listed only after some time, and AWS doesn't say after how long. A search
+/// reads this much again of the time that an earlier one has read.
 const LISTING_DELAY: Duration = Duration::from_secs(15 * 60);
 /// Most cases on a page, from the service model.
 const PAGE: i32 = 100;
-/// After an attempt whose answer was lost: how long to wait before each look for the case
-/// that it may have opened. AWS doesn't say how soon a new case is listed.
+/// The waits before each search after an attempt whose response was lost. AWS doesn't say how soon
+/// a new case is listed.
 const SEARCH_DELAYS: [Duration; 3] =
     [Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(4)];
 
@@ -40,25 +41,28 @@ const SEARCH_DELAYS: [Duration; 3] =
 #[derive(Debug)]
 pub struct AwsSupport {
     client: Client,
-    /// The same, but it never repeats a call.
+    /// The same client without retries.
     no_retry_client: Client,
     time: SharedTimeSource,
     cache: Mutex<CaseCache>,
 }
 
-/// The cases that were seen: their ids by the reference lines that close them, and when.
+/// The cases that were read. Their ids and the times of reading, by the reference line at the end
+/// of the body.
 #[derive(Debug, Default)]
 struct CaseCache {
     cases: HashMap<String, (String, SystemTime)>,
-    /// When the last look began that read all cases up to then.
+    /// The start of the last search that read all cases up to its start.
     last_search: Option<SystemTime>,
 }
 
 impl CaseCache {
-    /// The case with a reference line, if it was seen; and from when on others are to be read.
+    /// The id of the case with this reference line, if it was read, and the time from which other
+    /// cases must be read.
     fn lookup(&self, line: &str, now: SystemTime) -> (Option<String>, SystemTime) {
         let oldest = now - LOOKBACK;
-        // A clock that was set back has looked into what has not been yet.
+        // After the clock was set back, `last_search` is in the future. Cases could be opened
+        // before it that no search has read.
         let last_search = self.last_search.filter(|last_search| *last_search <= now);
         let since =
             last_search.map_or(oldest, |last_search| oldest.max(last_search - LISTING_DELAY));
@@ -69,7 +73,8 @@ impl CaseCache {
         self.cases.insert(line, (id.to_owned(), now));
     }
 
-    /// All cases up to this moment were read. What is too old to be asked for is forgotten.
+    /// Records that all cases up to this moment were read, and removes the cases before the
+    /// lookback.
     fn mark_searched(&mut self, began: SystemTime) {
         self.last_search = Some(began);
         self.cases.retain(|_, (_, seen)| *seen > began - LOOKBACK);
@@ -85,8 +90,8 @@ impl AwsSupport {
         Self { no_retry_client: Client::from_conf(no_retry_client.build()), client, time, cache }
     }
 
-    /// The case whose body is closed by the key's reference line, open or resolved. What was seen
-    /// before is remembered, so that each look reads the cases since the last one alone.
+    /// The case whose body ends with the key's reference line, open or resolved. The cases of
+    /// earlier searches are cached, so that each search reads only the cases since the last one.
     async fn find_case(&self, key: &NotificationKey) -> Result<Option<String>, AwsError> {
         const OPERATION: &str = "DescribeCases";
         let line = support_case::reference_line(key);
@@ -119,7 +124,7 @@ impl AwsSupport {
                     lines.into_iter().for_each(|line| self.cache().insert(line, id, began));
                 }
                 if ours {
-                    // Without its id it is there all the same: no second one may be opened.
+                    // The case exists even without an id, so no second one may be opened.
                     return id.map(Some).ok_or_else(|| {
                         let what =
                             format!("the case with the reference line of {key} has no caseId");
@@ -136,15 +141,15 @@ impl AwsSupport {
     }
 
     fn cache(&self) -> MutexGuard<'_, CaseCache> {
-        // Every statement leaves it whole.
+        // The cache is consistent after every statement.
         self.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The reference lines that close what is written on a case. The body that it was opened with is
-    /// its oldest communication; a listing shows the latest five.
+    /// The reference lines at the end of the communications of a case. Its body is the oldest
+    /// communication, and a listing shows the latest five.
     async fn reference_lines(&self, case: &CaseDetails) -> Result<Vec<String>, AwsError> {
         let Some(recent) = &case.recent_communications else { return Ok(vec![]) };
-        // What is written on another case makes this one nobody's.
+        // A communication that names another case does not count.
         let line = |communication: &Communication| {
             let of = case.case_id().zip(communication.case_id());
             let here = of.is_none_or(|(case, written_on)| case == written_on);

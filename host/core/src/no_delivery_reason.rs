@@ -4,35 +4,37 @@ use std::fmt;
 
 use serde::Serialize;
 
-/// Why nothing is done about an event, or nobody is told of it: in every report, so that no event
-/// is ignored without a word about it.
+/// Why nothing is done about an event, or a notifier is not notified of it. It is in every report,
+/// so that no event is ignored silently.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum IgnoreReason {
-    /// No route leads the event to a notifier.
+pub enum NoDeliveryReason {
+    /// No route matches the event.
     NoRoute,
-    /// It is a call of the API that CloudTrail has recorded: what was called for has only begun.
+    /// It is an API call that CloudTrail recorded: the operation has only begun.
     ApiCall,
-    /// The notifier was told of the account before, and is told once (`once_per = "account"`).
+    /// The notifier was already notified of the account, and is notified once (`once_per =
+    /// "account"`).
     OncePerAccount,
-    /// The notifier was told of this very event before.
+    /// The notifier was already notified of this event.
     OncePerEvent,
-    /// The account joined before the lookback or before the ledger began, so that it is not new.
+    /// The account joined before the lookback or before the ledger began, so it is not new.
     JoinedBefore,
     /// The account is closed (`SUSPENDED`, `PENDING_CLOSURE` or `CLOSED`).
     Closed,
-    /// Telling it has failed for good, and the other system may have it: a person decides.
+    /// Delivery failed for good, and the other system may have the notification: an operator
+    /// decides.
     FailedForGood,
-    /// A policy says no, or not yet.
+    /// A policy decided to skip or hold.
     Policy,
-    /// A gate says no, or not yet.
+    /// A gate decided to stop or hold.
     Gate,
-    /// A sweep has found no account whose event was lost.
+    /// A sweep found no account whose event was lost.
     NothingLost,
 }
 
-/// As reports have it, for example `once-per-account`.
-impl fmt::Display for IgnoreReason {
+/// As in reports, for example `once-per-account`.
+impl fmt::Display for NoDeliveryReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::NoRoute => "no-route",

@@ -1,6 +1,5 @@
-//! The reading of a live organization: what is known of it so far, and the snapshot that it
-//! becomes. Can be written down at any moment, so that an interrupted reading goes on where
-//! it stopped.
+//! A live organization as far as it was read, and the snapshot that results. It can be saved at any
+//! moment, so that an interrupted run continues where it stopped.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,37 +16,36 @@ use crate::snapshot::{Snapshot, SnapshotAccount, SnapshotTarget};
 /// Tags by account.
 pub type TagsByAccount = BTreeMap<AccountId, BTreeMap<String, String>>;
 
-/// What a snapshot is taken of. Readings of different sources have nothing in common.
+/// The source of a snapshot. Data of different sources is never mixed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SnapshotSource {
     /// Control Tower's home Region.
     pub region: String,
-    /// The Account Factory product, of which every organization has its own.
+    /// The Account Factory product. Every organization has its own.
     pub product: ProductId,
 }
 
-/// What is known of an organization so far.
+/// The known part of an organization.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct PartialSnapshot {
-    /// What is read.
+pub struct UnfinishedSnapshot {
+    /// The source.
     pub source: SnapshotSource,
-    /// When it began.
+    /// When reading began.
     pub began: Timestamp,
-    /// The accounts, their tags and products aside.
+    /// The accounts, without their tags and products.
     pub accounts: Listing<SnapshotAccount>,
     /// The provisioned products of Account Factory.
     pub products: Listing<ProductSummary>,
-    /// The accounts that the tag index lists, and their tags as it has them.
+    /// The accounts that the tag index lists, with the tags in the index.
     pub index: Listing<(AccountId, BTreeMap<String, String>)>,
-    /// Whether the tag index is trusted, once that is decided.
+    /// Whether the tag index is trusted, once this is decided.
     #[serde(rename = "route")]
     pub tag_source: Option<TagSource>,
     /// Tags that were read account by account.
     pub tags: TagsByAccount,
-    /// Why tags could not be read account by account. Not written down: the next run tries
-    /// again.
+    /// Why tags could not be read account by account. Not saved: the next run tries again.
     #[serde(skip)]
     pub unreadable: BTreeMap<AccountId, String>,
 }
@@ -56,9 +54,9 @@ pub struct PartialSnapshot {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Listing<T> {
-    /// What the pages so far held.
+    /// The items of the pages so far.
     pub items: Vec<T>,
-    /// Where it goes on.
+    /// The page to read next.
     pub next: Cursor,
 }
 
@@ -69,26 +67,26 @@ impl<T> Default for Listing<T> {
 }
 
 impl<T> Listing<T> {
-    /// Takes in the page that [`Listing::next`] led to.
+    /// Adds the page at [`Listing::next`].
     pub fn append(&mut self, page: Page<T>) {
         self.items.extend(page.items);
         self.next = page.next.map_or(Cursor::End, Cursor::Page);
     }
 }
 
-/// Where a listing goes on.
+/// The page of a listing to read next.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Cursor {
-    /// With its first page.
+    /// The first page.
     Beginning,
-    /// With the page of this token.
+    /// The page of this token.
     Page(String),
-    /// Nowhere: it is complete.
+    /// None: the listing is complete.
     End,
 }
 
-/// What a snapshot needs of a provisioned product.
+/// The data of a provisioned product that a snapshot needs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ProductSummary {
@@ -116,20 +114,20 @@ impl From<ProvisionedProduct> for ProductSummary {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TagSource {
-    /// In batch, from the tag index.
+    /// In batches, from the tag index.
     Batch {
-        /// So many accounts were read one by one, too, and agreed.
+        /// The number of accounts that were also read one by one, with the same tags.
         agreed: usize,
     },
     /// Account by account.
     OneByOne {
-        /// Why the tag index is of no use.
+        /// Why the tag index can't be used.
         why: String,
     },
 }
 
-impl PartialSnapshot {
-    /// A reading of which nothing is known yet.
+impl UnfinishedSnapshot {
+    /// An organization of which nothing was read yet.
     pub fn new(source: SnapshotSource, began: Timestamp) -> Self {
         Self {
             source,
@@ -155,9 +153,9 @@ impl PartialSnapshot {
         self.index.items.iter().map(|(id, tags)| (id, tags)).collect()
     }
 
-    /// Holds what the tag index says against what accounts say themselves. The accounts are
-    /// in groups, and at least one of each must have been read, or every one have been asked in
-    /// vain: then nothing is taken from the index for that group.
+    /// Compares the tag index with tags that were read account by account. The accounts are in
+    /// groups. Of each group, at least one account must have been read, or reading must have been
+    /// tried for every one and failed: then the index is not used for that group.
     pub fn choose_tag_source(&self, groups: &[Vec<AccountId>]) -> TagSource {
         let indexed = self.indexed();
         let none = BTreeMap::new();
@@ -186,7 +184,7 @@ impl PartialSnapshot {
             }
         }
         match groups.iter().flatten().find_map(|id| self.unreadable.get(id)) {
-            // Nobody at all has answered.
+            // Every read has failed.
             Some(error) if agreed == 0 => {
                 TagSource::OneByOne { why: format!("the tag index could not be checked: {error}") }
             }
@@ -194,11 +192,12 @@ impl PartialSnapshot {
         }
     }
 
-    /// The snapshot, as far as everything was read. `name` is that of the product.
+    /// The snapshot, as far as everything was read. `name` is the name of the product.
     pub fn snapshot(&self, factory: &AccountFactory, name: &str, now: Timestamp) -> Snapshot {
         let mut products: BTreeMap<&AccountId, &ProductSummary> = BTreeMap::new();
         for product in &self.products.items {
-            // Of several, as after a failed enrollment, one that can be updated counts.
+            // If there are several, as after a failed enrolment, one that can be updated takes
+            // precedence.
             let known = products.entry(&product.account).or_insert(product);
             if product.provisioned || !known.provisioned {
                 *known = product;
@@ -241,8 +240,8 @@ impl PartialSnapshot {
         }
     }
 
-    /// The tags of an account, or why there are none. What the account said itself counts
-    /// most.
+    /// The tags of an account, or why there are none. Tags that were read from the account itself
+    /// take precedence.
     fn tags_for(
         &self,
         id: &AccountId,
@@ -261,7 +260,7 @@ impl PartialSnapshot {
     }
 }
 
-/// What a listing says of an account. A name that is missing is the id: snapshots want one.
+/// An account of a listing. A missing name is replaced by the id, because a snapshot needs a name.
 impl From<&Account> for SnapshotAccount {
     fn from(account: &Account) -> Self {
         let units = &account.organizational_units;
@@ -292,13 +291,13 @@ mod tests {
         [("team".to_owned(), value.to_owned())].into()
     }
 
-    fn partial_snapshot(accounts: u64) -> PartialSnapshot {
+    fn unfinished_snapshot(accounts: u64) -> UnfinishedSnapshot {
         let source =
             SnapshotSource { region: "us-east-1".into(), product: ProductId::new("prod-a") };
-        let mut partial_snapshot = PartialSnapshot::new(source, Timestamp::UNIX_EPOCH);
+        let mut unfinished_snapshot = UnfinishedSnapshot::new(source, Timestamp::UNIX_EPOCH);
         let listed = (0..accounts).map(|n| SnapshotAccount::new(id(n).as_str(), "A")).collect();
-        partial_snapshot.accounts.append(Page { items: listed, next: None });
-        partial_snapshot
+        unfinished_snapshot.accounts.append(Page { items: listed, next: None });
+        unfinished_snapshot
     }
 
     fn factory() -> AccountFactory {
@@ -317,17 +316,17 @@ mod tests {
 
     #[test]
     fn products_make_accounts_enrolled_and_outdated() {
-        let mut partial_snapshot = partial_snapshot(5);
-        partial_snapshot.products.items = vec![
+        let mut unfinished_snapshot = unfinished_snapshot(5);
+        unfinished_snapshot.products.items = vec![
             product(0, "pa-new", true),
             product(1, "pa-old", true),
-            // Failed to be provisioned, and then provisioned.
+            // Provisioning failed first, and then succeeded.
             product(2, "", false),
             product(2, "pa-new", true),
             product(3, "", false),
             product(9, "pa-old", true),
         ];
-        let snapshot = partial_snapshot.snapshot(&factory(), "AF", Timestamp::UNIX_EPOCH);
+        let snapshot = unfinished_snapshot.snapshot(&factory(), "AF", Timestamp::UNIX_EPOCH);
         let seen: Vec<_> = snapshot
             .accounts
             .iter()
@@ -349,87 +348,93 @@ mod tests {
 
     #[test]
     fn an_account_on_two_pages_is_there_once() {
-        let mut partial_snapshot = partial_snapshot(2);
-        partial_snapshot.accounts.items.push(SnapshotAccount::new(id(0).as_str(), "B"));
-        assert_eq!(partial_snapshot.ids(), [id(0), id(1)]);
-        let snapshot = partial_snapshot.snapshot(&factory(), "AF", Timestamp::UNIX_EPOCH);
+        let mut unfinished_snapshot = unfinished_snapshot(2);
+        unfinished_snapshot.accounts.items.push(SnapshotAccount::new(id(0).as_str(), "B"));
+        assert_eq!(unfinished_snapshot.ids(), [id(0), id(1)]);
+        let snapshot = unfinished_snapshot.snapshot(&factory(), "AF", Timestamp::UNIX_EPOCH);
         assert_eq!(snapshot.accounts.len(), 2);
     }
 
     #[test]
     fn what_an_account_says_counts_before_the_index() {
-        let mut partial_snapshot = partial_snapshot(4);
-        partial_snapshot.index.items = vec![(id(0), tags("index")), (id(1), tags("index"))];
-        partial_snapshot.tags.insert(id(0), tags("own"));
-        partial_snapshot.unreadable.insert(id(2), "denied".into());
-        let all = |partial_snapshot: &PartialSnapshot| -> Vec<_> {
-            let snapshot = partial_snapshot.snapshot(&factory(), "AF", Timestamp::UNIX_EPOCH);
+        let mut unfinished_snapshot = unfinished_snapshot(4);
+        unfinished_snapshot.index.items = vec![(id(0), tags("index")), (id(1), tags("index"))];
+        unfinished_snapshot.tags.insert(id(0), tags("own"));
+        unfinished_snapshot.unreadable.insert(id(2), "denied".into());
+        let all = |unfinished_snapshot: &UnfinishedSnapshot| -> Vec<_> {
+            let snapshot = unfinished_snapshot.snapshot(&factory(), "AF", Timestamp::UNIX_EPOCH);
             snapshot.accounts.into_iter().map(|a| a.tags.ok_or(a.tags_error)).collect()
         };
         let (unread, denied) = (Err(Some("not read".into())), Err(Some("denied".into())));
-        // Before the index is trusted it counts for nothing.
+        // The index is not used before it is trusted.
         let own = Ok(tags("own"));
-        assert_eq!(all(&partial_snapshot), [own.clone(), unread.clone(), denied.clone(), unread]);
-        partial_snapshot.tag_source = Some(TagSource::Batch { agreed: 1 });
-        assert_eq!(all(&partial_snapshot), [own, Ok(tags("index")), denied, Ok(BTreeMap::new())]);
+        assert_eq!(
+            all(&unfinished_snapshot),
+            [own.clone(), unread.clone(), denied.clone(), unread]
+        );
+        unfinished_snapshot.tag_source = Some(TagSource::Batch { agreed: 1 });
+        assert_eq!(
+            all(&unfinished_snapshot),
+            [own, Ok(tags("index")), denied, Ok(BTreeMap::new())]
+        );
     }
 
     #[test]
     fn an_index_is_trusted_when_each_group_agrees() {
-        let mut partial_snapshot = partial_snapshot(4);
-        partial_snapshot.index.items = vec![(id(0), tags("a")), (id(1), tags("b"))];
+        let mut unfinished_snapshot = unfinished_snapshot(4);
+        unfinished_snapshot.index.items = vec![(id(0), tags("a")), (id(1), tags("b"))];
         let groups = [vec![id(0), id(1)], vec![id(2), id(3)]];
-        let why = |partial_snapshot: &PartialSnapshot| match partial_snapshot
+        let why = |unfinished_snapshot: &UnfinishedSnapshot| match unfinished_snapshot
             .choose_tag_source(&groups)
         {
             TagSource::Batch { agreed } => panic!("{agreed} agreed"),
             TagSource::OneByOne { why } => why,
         };
-        partial_snapshot.unreadable.insert(id(2), "denied".into());
-        partial_snapshot.tags.insert(id(0), tags("a"));
-        assert_eq!(why(&partial_snapshot), "the tag index could not be checked: denied");
-        partial_snapshot.tags.insert(id(3), BTreeMap::new());
-        assert_eq!(partial_snapshot.choose_tag_source(&groups), TagSource::Batch { agreed: 2 });
-        partial_snapshot.tags.insert(id(1), tags("c"));
+        unfinished_snapshot.unreadable.insert(id(2), "denied".into());
+        unfinished_snapshot.tags.insert(id(0), tags("a"));
+        assert_eq!(why(&unfinished_snapshot), "the tag index could not be checked: denied");
+        unfinished_snapshot.tags.insert(id(3), BTreeMap::new());
+        assert_eq!(unfinished_snapshot.choose_tag_source(&groups), TagSource::Batch { agreed: 2 });
+        unfinished_snapshot.tags.insert(id(1), tags("c"));
         assert!(
-            why(&partial_snapshot).contains("has other tags for 111122223331"),
+            why(&unfinished_snapshot).contains("has other tags for 111122223331"),
             "{}",
-            why(&partial_snapshot)
+            why(&unfinished_snapshot)
         );
         assert_eq!(
-            partial_snapshot.choose_tag_source(&[Vec::new()]),
+            unfinished_snapshot.choose_tag_source(&[Vec::new()]),
             TagSource::Batch { agreed: 0 }
         );
     }
 
     #[test]
     fn a_group_that_denies_everything_says_nothing_about_the_index() {
-        let mut partial_snapshot = partial_snapshot(4);
-        partial_snapshot.index.items = vec![(id(0), tags("a"))];
-        partial_snapshot.tags.insert(id(0), tags("a"));
+        let mut unfinished_snapshot = unfinished_snapshot(4);
+        unfinished_snapshot.index.items = vec![(id(0), tags("a"))];
+        unfinished_snapshot.tags.insert(id(0), tags("a"));
         for denied in [2, 3] {
-            partial_snapshot.unreadable.insert(id(denied), "denied".into());
+            unfinished_snapshot.unreadable.insert(id(denied), "denied".into());
         }
         let denied = vec![id(2), id(3)];
         assert_eq!(
-            partial_snapshot.choose_tag_source(&[vec![id(0)], denied.clone()]),
+            unfinished_snapshot.choose_tag_source(&[vec![id(0)], denied.clone()]),
             TagSource::Batch { agreed: 1 }
         );
-        // Unless it is all that there is.
-        let alone = partial_snapshot.choose_tag_source(&[Vec::new(), denied]);
+        // Unless there is no other group.
+        let alone = unfinished_snapshot.choose_tag_source(&[Vec::new(), denied]);
         assert!(matches!(alone, TagSource::OneByOne { .. }), "{alone:?}");
     }
 
     #[test]
     fn what_is_written_down_goes_on_where_it_stopped() {
-        let mut partial_snapshot = partial_snapshot(1);
-        partial_snapshot
+        let mut unfinished_snapshot = unfinished_snapshot(1);
+        unfinished_snapshot
             .products
             .append(Page { items: vec![product(0, "pa", true)], next: Some("2".into()) });
-        partial_snapshot.index.append(Page { items: vec![(id(0), tags("a"))], next: None });
-        partial_snapshot.tag_source = Some(TagSource::OneByOne { why: "denied".into() });
-        partial_snapshot.tags.insert(id(0), tags("a"));
-        let text = serde_json::to_string(&partial_snapshot).unwrap();
-        assert_eq!(serde_json::from_str::<PartialSnapshot>(&text).unwrap(), partial_snapshot);
+        unfinished_snapshot.index.append(Page { items: vec![(id(0), tags("a"))], next: None });
+        unfinished_snapshot.tag_source = Some(TagSource::OneByOne { why: "denied".into() });
+        unfinished_snapshot.tags.insert(id(0), tags("a"));
+        let text = serde_json::to_string(&unfinished_snapshot).unwrap();
+        assert_eq!(serde_json::from_str::<UnfinishedSnapshot>(&text).unwrap(), unfinished_snapshot);
     }
 }
