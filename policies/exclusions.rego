@@ -1,14 +1,14 @@
-# Accounts that are left alone: those of some OUs, those of some names, and those that are too
-# young to be touched. What is decided about all others is left to other policies.
+# Skips accounts of some OUs and accounts with some names, and holds or skips accounts that are
+# too young. Abstains from all others, so that other policies decide about them.
 #
 # Data, all of it optional:
-#   ous           OUs by name or id; an account is left alone if one of them is anywhere above it
+#   ous           OUs by name or id; an account is skipped if one of them is anywhere above it
 #   names         regular expressions; one that matches a part of the account's name is enough
 #   min_age_days  accounts younger than that are held until they are old enough
 #   too_young     "hold", or "skip" to pass over them this time
 #
-# The age matters for updates alone: new accounts are told of when they are new. An account
-# whose age isn't known is skipped where there is a `min_age_days`.
+# The age matters only for updates: notifications of new accounts are not delayed. An account
+# of unknown age is skipped if `min_age_days` is set.
 package exclusions
 
 default ous := []

@@ -1,5 +1,5 @@
 # Change freezes and weekly maintenance windows: outside a window and during a freeze, accounts
-# are held until both allow it. What is decided beyond that is left to other policies.
+# are held until both allow it. Otherwise it abstains, so that other policies decide.
 #
 # Data, all of it optional:
 #   timezone  IANA name of the time zone that days and times of day are meant in; "UTC"
@@ -8,18 +8,18 @@
 #             the next day; "24:00" is the end of the day. Without windows it is always open.
 #   freezes   [{"name": "year end", "from": "2026-12-20T00:00:00Z", "until": "2027-01-04T00:00:00Z"}]
 #             RFC 3339. `until` is the first moment after it.
-#   actions   what this holds for; ["update"]. A new account is told of at any time.
+#   actions   the actions that it holds; ["update"]. Notifications are sent at any time.
 #   accounts  ids of the accounts that it holds; see `ous`
 #   ous       OUs, by name or id, whose accounts it holds, directly or further down. Without
 #             `accounts` and `ous` it holds every account.
 #
-# What is held waits in the lane that other policies name; lanes after it wait as well, unless their
-# config has `held = "pass"`.
+# A held account waits in the lane that other policies name; lanes after it wait as well, unless
+# their config has `held = "pass"`.
 #
-# Times of day are those that clocks there show: a window is an hour longer or shorter in the
-# night in which they are changed. One that starts in the hour that is left out then, opens up to
-# an hour late. One that is over, and shows a second time because clocks were turned back, is open
-# then, but not waited for.
+# Times of day are local times: a window is an hour longer or shorter in the night in which the
+# clocks change. If it starts in the hour that is left out, it opens up to an hour late. If clocks
+# are turned back after its end, its hour is repeated: it is open again then, but no hold waits
+# for that.
 package maintenance_window
 
 default timezone := "UTC"
@@ -61,7 +61,7 @@ decision := "abstain" if {
 	count(soon) > 0
 } else := {"hold": reason, "until": min(later)} if {
 	count(later) > 0
-} else := {"hold": reason, "until": input.now_ns + day_ns} # Nothing in sight: look again.
+} else := {"hold": reason, "until": input.now_ns + day_ns} # No opening found: try again.
 
 is_meant if {
 	count(accounts) == 0
@@ -150,7 +150,7 @@ soon := starts(input.now_ns) | {end_ns |
 	is_open(end_ns)
 }
 
-# When it opens after a freeze that goes on for longer.
+# When it opens after a freeze that lasts longer.
 later contains end_ns if {
 	some end_ns in ends_of_freezes
 	is_open(end_ns)

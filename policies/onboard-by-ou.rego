@@ -1,12 +1,12 @@
-# Which new accounts are told of at all: by OU and by name. An update is none of its business.
+# Selects by OU and by name the new accounts that are notified of. Doesn't decide about updates.
 #
 # Data, all of it optional:
-#   ous           OUs by name or id; accounts elsewhere are not told of. Without it, all are.
-#   except_ous    OUs whose accounts are not told of; they win over `ous`
-#   except_names  regular expressions; an account whose name one of them matches is not told of
+#   ous           OUs by name or id; other accounts are skipped. Without it, none are.
+#   except_ous    OUs whose accounts are skipped; they win over `ous`
+#   except_names  regular expressions; an account whose name one of them matches is skipped
 #
-# An account whose OUs aren't known is told of, unless its name says otherwise: told once too
-# often is better than not told.
+# An account of unknown OUs is notified of, unless its name matches: a notification too many is
+# better than a missing one.
 package onboard_by_ou
 
 default except_ous := []

@@ -3,7 +3,7 @@
 # Data, all of it optional:
 #   canaries         ids of accounts that go first
 #   canary_ous       OUs, by name or id, whose accounts go first
-#   canary_tags      tags of which one is enough to go first: {"rollout": "canary"}
+#   canary_tags      tags, any one of which is enough to go first: {"rollout": "canary"}
 #   canary_lane      their lane; the first one unless set
 #   environment_tag  key of the tag that says which environment an account is; "environment"
 #   rings            in order: [{"lane": "test", "environments": ["dev"], "ous": ["Dev"]}]

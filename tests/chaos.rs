@@ -1,8 +1,9 @@
-//! Chaos: two hosts on queues, tables, topics and an organization that were not written here, behind
-//! proxies that break connections, while hosts are killed and stopped. At the end it says how many
-//! accounts, kills and faults there were, and what was lost, doubled, and at once at most.
+//! Chaos: two hosts use third-party implementations of queues, tables, topics and an organization,
+//! behind proxies that break connections, while hosts are killed and stopped. At the end it prints
+//! the numbers of accounts, kills and faults, of lost and repeated effects, and the most operations
+//! at once.
 //!
-//! `make chaos` runs it for long: `GROUNDCREW_CHAOS_SECONDS` of trouble with
+//! `make chaos` runs it for long: `GROUNDCREW_CHAOS_SECONDS` of faults with
 //! `GROUNDCREW_CHAOS_ACCOUNTS`, drawn from `GROUNDCREW_CHAOS_SEED`.
 
 #![cfg(unix)]
@@ -26,14 +27,14 @@ use fastrand::Rng;
 use proxy::Proxy;
 use serde_json::{Value, json};
 
-/// Of operations of Control Tower at once.
+/// Control Tower's quota of concurrent account operations.
 const QUOTA: usize = 5;
 
 fn number(variable: &str, otherwise: u64) -> u64 {
     std::env::var(variable).ok().map_or(otherwise, |value| value.parse().unwrap())
 }
 
-/// The hosts, and how they are led to AWS.
+/// The hosts, and their way to AWS.
 struct Hosts<'a> {
     dir: &'a Path,
     aws: &'a Server,
@@ -73,10 +74,10 @@ impl Hosts<'_> {
         assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
     }
 
-    /// Something happens to a host.
+    /// Kills, stops or continues a host.
     fn disturb(&mut self, rng: &mut Rng) {
         let host = rng.usize(..self.running.len());
-        // One is killed at the beginning, whatever is drawn.
+        // The first disturbance is a kill, whatever is drawn.
         match if self.kills == 0 { 0 } else { rng.u32(..3) } {
             0 => {
                 let mut killed = self.running.swap_remove(host);
@@ -130,7 +131,7 @@ fn operations(aws: &Server) -> (usize, BTreeMap<String, usize>) {
             *updated.entry(text(&operation["account"])).or_insert(0) += 1;
         }
     }
-    // An end comes before a start of the same moment.
+    // At the same moment, an end comes before a start.
     changes.sort();
     let (mut now, mut most) = (0_isize, 0);
     for (_, change) in changes {
@@ -163,7 +164,7 @@ fn nothing_is_lost_or_doubled() {
     std::fs::write(&snapshot, json!({ "accounts": accounts }).to_string()).unwrap();
     let aws = Server::sim_aws_with(&["--snapshot", snapshot.to_str().unwrap()]);
     let inbox = Inbox::open();
-    // Its requests go through a proxy as well.
+    // Requests to the webhook go through a proxy as well.
     let other = Proxy::to_webhook(&inbox.address, rng.u64(..));
     let hook = format!("{}/hooks", other.url);
     let config = format!(
@@ -206,17 +207,17 @@ fn nothing_is_lost_or_doubled() {
     };
     let mut to_tell = ids.clone();
     while begun.elapsed() < lasts {
-        // Now and then something is to be told of an account.
+        // From time to time an account needs a notification.
         to_tell.pop().iter().for_each(tell);
         hosts.disturb(&mut rng);
     }
     to_tell.iter().for_each(tell);
     proxies.iter().chain([&other]).for_each(Proxy::stop_faults);
 
-    // What was hidden or left by those that were killed comes again by itself within this time, and
-    // then there is something new each time until all is done.
+    // Messages and claims of killed hosts are available again within this time. After that each
+    // such interval must bring progress until all is done.
     let patience = Duration::from_secs(90);
-    // By its key the other system knows that a request is repeated.
+    // The key shows the other system that a request is repeated.
     let delivered = || -> BTreeMap<String, usize> {
         let mut keys: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         for request in inbox.received() {

@@ -1,4 +1,4 @@
-//! `groundcrew check`, as its users run it.
+//! `groundcrew check`, run as a user does.
 
 mod common;
 
@@ -106,7 +106,7 @@ fn a_config_that_is_not_there_is_a_usage_error() {
     assert!(ran.stdout.contains("nowhere.toml"), "{}", ran.stdout);
 }
 
-/// Without a queue nothing is handed over, so that nothing is updated.
+/// Without a queue nothing can be sent, so that nothing is updated.
 #[rstest]
 #[case::without_a_queue("", "no account is updated; `plan` and `simulate` take every outdated one")]
 #[case::with_one(
@@ -218,7 +218,7 @@ fn scripts_are_policies_and_their_interpreter_is_no_plugin_of_its_own() {
     assert!(ran.stdout.contains("name the script instead"), "{}", ran.stdout);
 }
 
-/// Such a URL is a secret in a config; the warning says where, and not which.
+/// Such a URL is a secret in a config; the warning has its place and not its value.
 #[test]
 fn a_webhook_that_is_written_plainly_is_warned_of() {
     let config = |path: &str, secrets: &str| {
@@ -243,8 +243,8 @@ fn a_webhook_that_is_written_plainly_is_warned_of() {
     assert!(!ran.stdout.contains("warning"), "{}", ran.stdout);
 }
 
-/// A script that can be read, but does another thing than it says: each would silently decide
-/// nothing, or fail when it first matters.
+/// A script that can be parsed but doesn't do what it seems to: each fault would make it silently
+/// abstain, or fail when it first matters.
 const TIERS: &str = r#"package rings
 
 schema := {"properties": {"min_age_days": {"type": "integer"}}, "additionalProperties": false}

@@ -1,4 +1,4 @@
-//! Without credentials every command says the same: that there are none, and the fix.
+//! Without credentials every command reports the same: that there are none, and the fix.
 
 mod common;
 

@@ -1,10 +1,10 @@
-//! The promise that each system is told once of each account, whatever happens, kept by the real
-//! plugins on the simulated AWS, a simulated CMDB and a simulated billing system, by seed: events
-//! that come again and again, throttling, errors, lost answers, calls that hang, hosts killed
-//! anywhere, two at once, with the notifications queue and without.
+//! Each system is notified once of each account, under any faults. Tested with the real plugins on
+//! the simulated AWS, a simulated CMDB and a simulated billing system, by seed: repeated events,
+//! throttling, errors, lost responses, calls that hang, and hosts that are killed at any point;
+//! with two hosts at once, and with the notifications queue and without.
 //!
-//! `GROUNDCREW_SEEDS` says how many seeds are run, and `GROUNDCREW_FIRST_SEED` which is the
-//! first. A seed that fails prints how to run it alone.
+//! `GROUNDCREW_SEEDS` is the number of seeds, and `GROUNDCREW_FIRST_SEED` the first one. A seed
+//! that fails prints how to run it alone.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -74,7 +74,7 @@ struct Fixture {
 
 impl Fixture {
     async fn new(seed: u64, plugins: &Runtime, rng: &mut Rng) -> Self {
-        // Whose accounts wait for no update.
+        // No account of this organization needs an update.
         let mut snapshot = random_fleet(rng.usize(1..5), 0, seed);
         snapshot.accounts.iter_mut().for_each(|account| account.outdated = false);
         let sim = SimAws::new(SimOptions {
@@ -142,7 +142,7 @@ impl Fixture {
         )
     }
 
-    /// Handles an event until it is done, as whoever delivers it again would have it done.
+    /// Handles an event until it is done, as if the sender delivered it again and again.
     async fn deliver(&self, name: &str, event: &str) {
         let event = Arc::new(Event::parse(event).unwrap());
         for again in 0.. {
@@ -154,7 +154,7 @@ impl Fixture {
         }
     }
 
-    /// Takes what is in the queue, until nothing is left. What was given up is redriven.
+    /// Handles the messages of the queue until it is empty. Dead letters are redriven.
     async fn work(&self, name: &str) {
         let host = self.host(name.to_owned());
         let Some(queue) = host.queue().cloned() else { return };
@@ -180,12 +180,12 @@ impl Fixture {
     }
 }
 
-/// Goes on with something for so long at most, and is then cut off wherever it is.
+/// Runs a future for at most this time, and then drops it at any point.
 async fn with_time_limit(millis: u64, future: impl Future<Output = ()>) -> bool {
     tokio::time::timeout(Duration::from_millis(millis), future).await.is_err()
 }
 
-/// Plays one seed. Answers how many hosts were killed, and accounts told of.
+/// Runs one seed. Returns the numbers of killed hosts and of notified accounts.
 async fn run_seed(seed: u64, plugins: &Runtime) -> (usize, usize) {
     let mut rng = Rng::with_seed(seed);
     let fixture = Fixture::new(seed, plugins, &mut rng).await;
@@ -208,7 +208,7 @@ async fn run_seed(seed: u64, plugins: &Runtime) -> (usize, usize) {
         let future = fixture.deliver(&name, event);
         match killed {
             Some(millis) if with_time_limit(*millis, future).await => {
-                // Whoever delivered it does so again.
+                // The sender delivers the event again.
                 fixture.deliver(&format!("{name}-again"), event).await;
                 1
             }
@@ -267,7 +267,7 @@ fn every_system_is_told_once_of_every_account() {
         killed += kills;
         delivered += accounts;
     }
-    // The check would hold of a world in which nothing happens.
+    // Without this, the check would pass if nothing happened.
     if seeds.end - seeds.start >= SEEDS {
         assert!(killed > 60 && delivered > 60, "{killed} hosts killed, {delivered} accounts");
     }

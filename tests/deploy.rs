@@ -1,5 +1,5 @@
-//! The CloudFormation templates: linted, deployed on an emulator and read back; and the roles
-//! compared with the calls that the code makes, both ways.
+//! The CloudFormation templates: linted, deployed on an emulator and read back. And the roles are
+//! compared with the calls of the code, in both directions.
 
 mod common;
 
@@ -30,8 +30,8 @@ fn the_templates_are(#[case] script: &str) {
     python(&[script]);
 }
 
-/// What a role of the templates allows groundcrew's own code: IAM's actions, and which queue
-/// those of SQS are about, as in `sqs:SendMessage ${UpdatesQueue.Arn}`.
+/// The permissions of a role of the templates for groundcrew's own code: IAM's actions, and for
+/// those of SQS the queue, as in `sqs:SendMessage ${UpdatesQueue.Arn}`.
 fn allowed(role: &str) -> BTreeSet<String> {
     let strings = |value: &Value| {
         let strings = value.as_array().unwrap().iter();
@@ -66,7 +66,7 @@ fn queue(name: &str) -> &str {
     }
 }
 
-/// What IAM calls the calls to SQS that were made, each with its queue.
+/// The IAM actions of the calls to SQS that were made, each with its queue.
 fn made_of_queues(aws: &Server) -> BTreeSet<String> {
     let asked = aws.inspect("queues-asked");
     let asked = asked.as_object().unwrap().iter();
@@ -79,14 +79,14 @@ fn made_of_queues(aws: &Server) -> BTreeSet<String> {
         .collect()
 }
 
-/// What IAM calls the calls that were made.
+/// The IAM actions of the calls that were made.
 fn made(aws: &Server) -> BTreeSet<String> {
     let queues = made_of_queues(aws);
     let others = made_elsewhere(aws);
     queues.into_iter().chain(others).collect()
 }
 
-/// The same of every service but SQS.
+/// The same for every service but SQS.
 fn made_elsewhere(aws: &Server) -> BTreeSet<String> {
     let offered = aws.inspect("offered");
     let mut services: BTreeMap<String, String> = BTreeMap::new();
@@ -102,10 +102,10 @@ fn made_elsewhere(aws: &Server) -> BTreeSet<String> {
         .map(|operation| {
             let service = services[operation].as_str();
             match operation.as_str() {
-                // Of which this code only puts.
+                // The code uses it only for puts.
                 "TransactWriteItems" => "dynamodb:PutItem".to_owned(),
                 "ListInstances" => "sso:ListInstances".to_owned(),
-                // SNS has one of that name too, which only a doctor calls.
+                // SNS has an operation of that name too, which only `doctor` calls.
                 "ListTagsForResource" => "organizations:ListTagsForResource".to_owned(),
                 other => format!("{}:{other}", prefix(service)),
             }
@@ -168,7 +168,7 @@ fn assert_both_ways(role: &str, made: &BTreeSet<String>, allowed: &BTreeSet<Stri
     );
 }
 
-/// Three outdated accounts in an OU, of which one can't be updated.
+/// Three outdated accounts in an OU, one of which can't be updated.
 fn outdated() -> (tempfile::TempDir, Server) {
     let dir = tempfile::tempdir().unwrap();
     let snapshot = dir.path().join("organization.json");
@@ -186,7 +186,7 @@ fn outdated() -> (tempfile::TempDir, Server) {
     (dir, aws)
 }
 
-/// How many updates are over.
+/// The number of updates that have ended.
 fn ended(aws: &Server) -> usize {
     let operations = aws.inspect("operations").as_array().unwrap().clone();
     operations.iter().filter(|operation| !operation["end"].is_null()).count()
@@ -206,7 +206,7 @@ fn the_role_of_the_updates_function_has_what_its_code_calls() {
         function.invoke(tick);
         ended(&aws) == 3 && aws.inspect("alerts").as_array().unwrap().len() == 1
     });
-    // Where DescribeAccount tells of no path, as in the past.
+    // Needed if DescribeAccount returns no path, as in the past.
     assert_same("updates", &made(&aws), &["organizations:ListParents"]);
 }
 
@@ -214,8 +214,8 @@ fn yesterday() -> String {
     (jiff::Timestamp::now() - Duration::from_secs(24 * 3600)).to_string()
 }
 
-/// Two accounts in an OU that joined lately, and an event about one of them; one more that joined
-/// has no provisioned product.
+/// Two accounts in an OU that joined lately, and an event about one of them; one more account that
+/// joined has no provisioned product.
 fn organization() -> (tempfile::TempDir, Server, String) {
     let dir = tempfile::tempdir().unwrap();
     let snapshot = dir.path().join("organization.json");
@@ -258,7 +258,7 @@ fn the_role_of_the_notifications_function_has_what_its_code_calls() {
             "eventSource": "aws:sqs" });
         json!({ "Records": [record] }).to_string()
     };
-    // A case of another that might be ours, one that is opened at last, and a dead letter.
+    // A failed try, a case that is opened at the second try, and a dead letter.
     for _ in 0..3 {
         aws.control("next-call", r#"{"operation":"CreateCase","fares":"throttled"}"#);
     }
@@ -266,19 +266,19 @@ fn the_role_of_the_notifications_function_has_what_its_code_calls() {
         function.invoke(&record(notifier, times));
     }
     assert_eq!(aws.inspect("cases").as_array().unwrap().len(), 1);
-    // Secrets Manager is not simulated; no notifier here has secrets.
+    // Secrets Manager is not simulated; no notifier of this test has secrets.
     let unseen = [
         "secretsmanager:GetSecretValue",
-        // Where DescribeAccount tells of no path, as in the past.
+        // Needed if DescribeAccount returns no path, as in the past.
         "organizations:ListParents",
-        // Where the first page of a case's communications is not all.
+        // Needed if the first page of a case's communications is not complete.
         "support:DescribeCommunications",
     ];
     assert_same("notifications", &made(&aws), &unseen);
 }
 
-/// The container does what the three functions do. What it does with its queues is compared by
-/// itself: in a Lambda others take messages out of two of them.
+/// The container makes the calls of all three functions. Its calls to queues are compared
+/// separately: in the Lambda stack, Lambda itself receives the messages of two of them.
 #[test]
 fn the_role_of_the_task_has_what_those_of_the_functions_have() {
     let elsewhere = |role: &str| {
@@ -299,15 +299,15 @@ fn the_role_of_the_task_has_what_its_code_does_with_queues() {
     let mut command = command(dir.path());
     aws.environment(&mut command).args(["run", "--config", "crew.toml", "--listen", "127.0.0.1:0"]);
     let _host = Server::spawn(command.env("GROUNDCREW_OVERLAY", overlay));
-    // People are told of an account at the second try, and of the update that fails; an event and
-    // a notification can't be read.
+    // The second try notifies of an account, and there is an alert about the failed update; an
+    // event and a notification can't be read.
     aws.control("next-call", r#"{"operation":"CreateCase","fares":"throttled"}"#);
     aws.control("event", &event("create-managed-account-succeeded"));
     aws.control("event", "{}");
     let poison = json!({ "QueueUrl": aws.queue("notifications.fifo"), "MessageBody": "poison",
         "MessageGroupId": "poison", "MessageDeduplicationId": "poison" });
     aws.call("AmazonSQS.SendMessage", &poison);
-    // All of it is done, whatever the role says.
+    // All of it is done, whatever the role allows.
     eventually("two cases, three updates and a letter in each dead-letter queue", || {
         let letters = ["updates-dead.fifo", "notifications-dead.fifo", "events-dead"];
         let made = made_of_queues(&aws);

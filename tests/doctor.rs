@@ -26,7 +26,7 @@ name = "ams"
 plugin = "ams-case"
 "#;
 
-/// The config, with some of its text replaced, in a directory of its own.
+/// A directory with the config, with some of its text replaced.
 fn prepare_dir(aws: &Server, changes: &[(&str, &str)]) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     let config = changes.iter().fold(CONFIG.to_owned(), |config, (text, instead)| {
@@ -37,7 +37,7 @@ fn prepare_dir(aws: &Server, changes: &[(&str, &str)]) -> tempfile::TempDir {
     dir
 }
 
-/// An AWS with a few accounts, in which somebody hears alerts.
+/// An AWS with a few accounts, and a subscriber of the alerts topic.
 fn sim_aws() -> Server {
     let aws = Server::sim_aws(5);
     aws.invoke(
@@ -58,7 +58,7 @@ fn json(aws: &Server, dir: &Path) -> Value {
     serde_json::from_str(&ran.stdout).unwrap_or_else(|error| panic!("{error}: {}", ran.stderr))
 }
 
-/// What was found about a check: the status, what was found, and the fix.
+/// The findings of a check: the status, the finding, and the fix.
 fn found<'r>(report: &'r Value, check: &str) -> Vec<(&'r str, &'r str, &'r str)> {
     let findings = report["findings"].as_array().unwrap();
     let text = |value: &'r Value| value.as_str().unwrap_or_default();
@@ -69,7 +69,7 @@ fn found<'r>(report: &'r Value, check: &str) -> Vec<(&'r str, &'r str, &'r str)>
         .collect()
 }
 
-/// The screen of a run, which is for a pipe: in 80 columns, without colour.
+/// The output of a run in a pipe: in 80 columns, without colour.
 fn screen(ran: &CommandOutput) -> &str {
     for line in ran.stdout.lines() {
         assert!(line.chars().count() <= 80 || line.split_whitespace().count() == 1, "{line}");
@@ -93,7 +93,7 @@ fn all_is_well() {
     insta::assert_snapshot!(screen(&ran));
 }
 
-/// A doctor only looks: nothing in AWS is changed.
+/// A doctor only reads: nothing in AWS is changed.
 #[test]
 fn nothing_is_changed() {
     let aws = sim_aws();
@@ -105,7 +105,7 @@ fn nothing_is_changed() {
     }
 }
 
-/// The smallest config: a file as ledger, no queues, no topic, nobody to tell.
+/// The smallest config: a file as ledger, no queues, no topic, no notifiers.
 #[test]
 fn what_is_not_configured_is_not_looked_at() {
     let aws = sim_aws();
@@ -186,7 +186,7 @@ fn a_product_that_cannot_be_read_fails() {
     assert_eq!(found(&report, "launch-path")[0].0, "unknown");
 }
 
-/// Throttled calls are tried again; only when that doesn't help is it said.
+/// Throttled calls are retried; it is reported only if that doesn't help.
 #[test]
 fn throttled_calls_are_tried_again() {
     let aws = sim_aws();
@@ -291,7 +291,7 @@ fn a_wrong_config_is_told_first() {
     assert!(found(&report, "config")[0].1.contains("nowhere.toml"), "{report}");
 }
 
-/// A webhook with a grant of its own, and more lines of that.
+/// A webhook with a grant of its own, and more lines of that grant.
 fn hook(name: &str, url: &str, grant: &str) -> String {
     format!(
         "[[notifiers]]\nname = \"{name}\"\nplugin = \"webhook\"\n[notifiers.settings]\nurl = \
@@ -301,7 +301,7 @@ fn hook(name: &str, url: &str, grant: &str) -> String {
 
 const SECRET: &str = "hunter2";
 
-/// What is found about notifiers, with these options; whatever it is, no secret is shown.
+/// The findings about notifiers, with these options; none of them shows a secret.
 fn other_systems(aws: &Server, notifiers: &str, options: &[&str]) -> (CommandOutput, Value) {
     let dir = prepare_dir(aws, &[("[[policies]]", &format!("{notifiers}[[policies]]"))]);
     std::fs::write(dir.path().join("token"), format!("{SECRET}\n")).unwrap();
@@ -316,7 +316,7 @@ fn other_systems(aws: &Server, notifiers: &str, options: &[&str]) -> (CommandOut
     (ran, report)
 }
 
-/// Where a notifier's requests go, with what secrets; only a probe sends one.
+/// The URLs and secrets of a notifier's requests; only a probe sends a request.
 #[test]
 fn what_notifiers_need_of_other_systems() {
     let aws = sim_aws();
@@ -348,7 +348,7 @@ fn what_notifiers_need_of_other_systems() {
         "{refused:?}"
     );
     assert!(refused.2.starts_with("write `allow_private = true`"), "{refused:?}");
-    // It was connected to, and that is all.
+    // There was a connection, and no request.
     assert!(inbox.received().iter().all(|one| one.line.is_empty()), "{:?}", inbox.received());
 
     let (_, report) = other_systems(&aws, &hooks[0], &["--probe"]);
@@ -364,7 +364,7 @@ fn what_notifiers_need_of_other_systems() {
     assert_eq!((asked.header("authorization"), asked.body.as_str()), (Some(SECRET), ""));
 }
 
-/// What comes of a probe is judged, and whatever the other system repeats, no secret is shown.
+/// The response to a probe is evaluated. Whatever the other system repeats, no secret is shown.
 #[rstest]
 #[case::refused(
     "401 Unauthorized",
@@ -399,7 +399,7 @@ fn what_a_probe_is_answered(
     assert!(finding.1.contains(told), "{finding:?}");
 }
 
-/// Told of grants that the component or the settings have no use for.
+/// Grants that the component or the settings don't use are reported.
 #[test]
 fn grants_that_nothing_uses() {
     let (aws, inbox) = (sim_aws(), Inbox::open());

@@ -1,4 +1,4 @@
-//! The documentation says what the code does.
+//! The documentation matches the code.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -47,7 +47,7 @@ fn rendered_keys() -> String {
 }
 
 /// `docs/configuration.md` lists every key with its form, default and meaning. Run with
-/// `UPDATE_DOCS=1` to write it anew.
+/// `UPDATE_DOCS=1` to regenerate it.
 #[test]
 fn every_key_is_documented_as_it_is() {
     let path = "docs/configuration.md";
@@ -66,8 +66,8 @@ fn every_key_is_documented_as_it_is() {
     }
 }
 
-/// `groundcrew.schema.json` is what `groundcrew schema` prints, and the configs that come with
-/// groundcrew satisfy it. Run with `UPDATE_DOCS=1` to write it anew.
+/// `groundcrew.schema.json` is the output of `groundcrew schema`, and the configs that come with
+/// groundcrew conform to it. Run with `UPDATE_DOCS=1` to regenerate it.
 #[test]
 fn the_schema_is_that_of_the_config() {
     let path = "groundcrew.schema.json";
@@ -96,7 +96,7 @@ fn the_schema_is_that_of_the_config() {
     }
     assert!(configs >= 5, "only {configs} configs");
 
-    // And what is no config doesn't.
+    // Invalid configs don't conform.
     for wrong in ["[updates]\nwait = 1", "[updates]\npoll_interval = 0", "[[policies]]\nname = 'a'"]
     {
         let wrong: serde_json::Value = toml::from_str(wrong).unwrap();
@@ -104,7 +104,7 @@ fn the_schema_is_that_of_the_config() {
     }
 }
 
-/// Every TOML block in the documentation is a config that is accepted.
+/// Every TOML block in the documentation is a valid config.
 #[test]
 fn configs_in_the_documentation_parse() {
     let mut blocks = 0;
@@ -135,7 +135,7 @@ fn the_documented_plugin_is_the_tested_one() {
     assert!(documented.contains(block), "the SDK documents another plugin than:\n{block}");
 }
 
-/// No text is left to be filled in.
+/// No placeholder text is left.
 #[test]
 fn nothing_is_left_to_fill_in() {
     for path in ["README.md", "docs/benchmarks.md", "docs/architecture.md"] {
@@ -147,14 +147,14 @@ fn nothing_is_left_to_fill_in() {
     }
 }
 
-/// The documentation.
+/// The pages of the documentation.
 fn pages() -> Vec<String> {
     let docs = std::fs::read_dir(root().join("docs")).unwrap();
     let docs = docs.map(|entry| format!("docs/{}", entry.unwrap().file_name().to_string_lossy()));
     docs.chain(["README.md".to_owned()]).collect()
 }
 
-/// What a link calls a heading.
+/// The anchor of a heading.
 fn anchor(heading: &str) -> String {
     let text = heading.trim_start_matches('#').trim().to_lowercase().replace(' ', "-");
     text.chars().filter(|letter| letter.is_alphanumeric() || "-_".contains(*letter)).collect()

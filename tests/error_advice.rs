@@ -1,4 +1,4 @@
-//! A command that fails says what to do, in its last words.
+//! A command that fails ends with what to do.
 
 mod common;
 
@@ -20,7 +20,7 @@ plugin = "ams-case"
 
 const DOCTOR: &str = "`groundcrew doctor`, with the same --config, shows what is in the way";
 
-/// A folder with configs on queues and a table where nobody listens.
+/// A folder with configs of queues and a table that no server listens for.
 fn folder() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();

@@ -1,5 +1,5 @@
-//! Events as organizations send them: through SNS and SQS, in files of Windows, in batches; by
-//! `groundcrew handle`, `notify` and `simulate`.
+//! Events in the forms that organizations have: through SNS and SQS, in files of Windows, in
+//! batches; with `groundcrew handle`, `notify` and `simulate`.
 
 mod common;
 
@@ -45,7 +45,7 @@ fn another() -> String {
     created().replace("111122223333", "444455556666")
 }
 
-/// A file that people have, and the config beside it, written as this system writes it.
+/// A file of a user, and the config beside it, written as this system writes it.
 fn prepare_dir(config: &[u8], file: &[u8]) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("crew.toml"), config).unwrap();
@@ -57,7 +57,7 @@ fn handle(aws: &Server, dir: &Path) -> CommandOutput {
     aws.groundcrew(dir, &["handle", "--config", "crew.toml", "event.json"])
 }
 
-/// What is handled, and how many cases that opens.
+/// The handled events, and how many cases they open.
 #[rstest]
 #[case::bare(created().into_bytes(), 1)]
 #[case::byte_order_mark(marked(&created()), 1)]
@@ -83,12 +83,12 @@ fn events_are_handled_however_they_are_sent(#[case] file: Vec<u8>, #[case] cases
     assert_eq!(aws.inspect("cases").as_array().unwrap().len(), cases, "{printed}");
     assert_eq!(printed.is_array(), cases == 2, "{printed}");
     assert_eq!(aws.inspect("alerts"), json!([]));
-    // All of it again.
+    // Handles all of it again.
     handle(&aws, dir.path()).json();
     assert_eq!(aws.inspect("cases").as_array().unwrap().len(), cases);
 }
 
-/// One of several that is wrong keeps none of the others from being handled.
+/// A wrong event among several doesn't prevent handling the others.
 #[test]
 fn of_a_batch_none_is_lost() {
     let aws = Server::sim_aws(0);
@@ -107,7 +107,7 @@ fn of_a_batch_none_is_lost() {
     assert_eq!(aws.inspect("alerts").as_array().unwrap().len(), 1);
 }
 
-/// What is no event is named, with how to get one.
+/// A document that is not an event is reported, with how to get one.
 #[rstest]
 #[case::cloud_trail(
     serde_json::from_str::<Value>(&created()).unwrap()["detail"].to_string().into_bytes(),
@@ -144,7 +144,7 @@ fn what_is_ignored_names_its_rule(#[case] name: &str, #[case] rule: &str, #[case
     let simulate =
         ["simulate", "--config", "crew.toml", "--accounts", "1", "--event", "event.json"];
     let text = groundcrew(dir.path(), &simulate).stdout;
-    // The release of the version that is rehearsed is ignored as well.
+    // The release of the simulated version is ignored as well.
     let said = |what: &str| text.split_whitespace().collect::<Vec<_>>().join(" ").contains(what);
     let about = format!("1 {} {rule} ", report["event"].as_str().unwrap());
     assert!(said("ignored ") && said(&about), "{text}");
@@ -179,7 +179,7 @@ fn one_that_was_told_names_the_rule_of_its_route() {
     }
 }
 
-/// `notify` and `simulate` take the same.
+/// `notify` and `simulate` accept the same files.
 #[test]
 fn other_commands_take_envelopes_too() {
     let batch = json!({ "Records": [sqs(&created()), sqs(&sns(&another()).to_string())] });
@@ -216,7 +216,7 @@ fn other_commands_take_envelopes_too() {
     assert_eq!(told.iter().filter(|one| one["outcome"] == "told").count(), 2, "{report}");
 }
 
-/// Snapshots and test cases of policies are written on Windows as well.
+/// Snapshots and test cases of policies may be written on Windows as well.
 #[test]
 fn other_files_may_be_utf16_too() {
     let snapshot = r#"{"accounts": [{"id": "111122223333", "name": "one", "enrolled": false}]}"#;

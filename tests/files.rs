@@ -1,5 +1,5 @@
-//! Files that a config or a command names and that are none: told at once, neither waited for nor
-//! read whole. And what a shell hands over as a pipe goes on working.
+//! Special files that a config or a command names are refused at once: they are neither waited for
+//! nor read whole. Pipes of a shell still work.
 
 mod common;
 
@@ -14,7 +14,7 @@ use common::{CommandOutput, command, event, fifo, run_command};
 use rstest::rstest;
 use tempfile::TempDir;
 
-/// Patience with what must not wait at all: killed after it, which is no answer.
+/// The time limit of a run that must not block: afterwards it is killed, without an exit code.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
 const CONFIG: &str = "[[policies]]\nplugin = \"./rules.rego\"\n";
@@ -48,7 +48,7 @@ fn groundcrew(dir: &Path, args: &[&str]) -> CommandOutput {
     run_command(timeout.arg(env!("CARGO_BIN_EXE_groundcrew")).args(args).stdin(Stdio::null()))
 }
 
-/// What is named, by which command, and how large it may be.
+/// The named file, the command that reads it, and the size limit.
 #[rstest]
 #[case::config("crew.toml", &["check", "--config", "crew.toml"], "16 MiB")]
 #[case::config_of_a_simulation("crew.toml", &["simulate", "--config", "crew.toml", "--accounts", "3"], "16 MiB")]
@@ -91,7 +91,7 @@ fn what_is_no_file(#[case] name: &str, #[case] args: &[&str], #[case] limit: &st
     }
 }
 
-/// What a shell pipes, by each of the ways in which it can be named.
+/// Pipes of a shell, in each form in which they can be named.
 #[rstest]
 #[case::stdin(r#"cat event.json | "$0" handle --config none.toml -"#)]
 #[case::dev_stdin(r#"cat event.json | "$0" handle --config none.toml /dev/stdin"#)]
@@ -103,7 +103,7 @@ fn what_is_no_file(#[case] name: &str, #[case] args: &[&str], #[case] limit: &st
 #[case::nothing_as_config(r#""$0" check --config /dev/null"#)]
 fn pipes_of_a_shell(#[case] line: &str) {
     let dir = prepare_dir();
-    // An event that means nothing to a config without notifiers: no AWS is asked.
+    // An event without a meaning for a config without notifiers: no AWS call is made.
     std::fs::write(dir.path().join("none.toml"), "").unwrap();
     std::fs::write(
         dir.path().join("event.json"),
@@ -126,7 +126,7 @@ fn pipes_of_a_shell(#[case] line: &str) {
     assert_eq!(ran.code, 0, "{}", ran.stderr);
 }
 
-/// A cache that can't be used, as a user has it: `check` says so once, and does its work.
+/// A cache that can't be used: `check` reports it once, and completes.
 #[rstest]
 #[case::a_file(|at: &Path| std::fs::write(at, "").unwrap())]
 #[case::a_dangling_link(|at: &Path| symlink("nowhere", at).unwrap())]
@@ -148,7 +148,7 @@ fn a_cache_that_can_not_be_used(#[case] make: fn(&Path)) {
         run_command(check.env("GROUNDCREW_CACHE", &cache).args(["check", "--config", "crew.toml"]));
     assert_eq!(ran.code, 0, "{}", ran.stderr);
     assert_eq!(ran.stderr.matches("GROUNDCREW_CACHE").count(), 1, "{}", ran.stderr);
-    // As a line for people, or in the log where there is one.
+    // As a line for people, or in the log if there is one.
     assert!(ran.stderr.starts_with("compile cache: not used"), "{}", ran.stderr);
     let mut check = command(dir.path());
     check.env("GROUNDCREW_LOG", "warn").env("GROUNDCREW_CACHE", &cache);

@@ -1,4 +1,4 @@
-//! `groundcrew handle` and the Lambda, against the simulated AWS as a server.
+//! `groundcrew handle` and the Lambda function, against the simulated AWS as a server.
 
 mod common;
 
@@ -22,7 +22,7 @@ on = ["CreateManagedAccount", "UpdateManagedAccount"]
 subject = "Onboard {{ account.name }} in {{ account.ou_path }}"
 "#;
 
-/// The config in a directory of its own, with a ledger there.
+/// A directory with the config, with a ledger there.
 fn prepare_dir(ledger: &str) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("crew.toml"), CONFIG.replace("LEDGER", ledger)).unwrap();
@@ -132,7 +132,7 @@ fn what_opens_no_case(
     }
 }
 
-/// Killed after CreateCase took effect, and its reply lost: the next try finds the case.
+/// Killed after CreateCase took effect, with its response lost: the next try finds the case.
 #[test]
 fn a_lost_reply_is_looked_for() {
     let aws = Server::sim_aws(0);
@@ -167,7 +167,7 @@ fn a_second_host_on_the_ledger_file_is_refused() {
     assert_eq!(cases(&aws).len(), 0);
 }
 
-/// What went nowhere is not called an alert that went out.
+/// An alert without a topic is not reported as published.
 #[test]
 fn an_alert_without_a_topic_says_so() {
     let aws = Server::sim_aws(0);
@@ -197,7 +197,7 @@ fn wrong_usage_is_told_apart(#[case] args: &[&str], #[case] told: &str) {
     assert!(ran.stderr.contains(told), "{}", ran.stderr);
 }
 
-/// What `check` finds in templates is not found at three in the morning.
+/// `check` finds wrong templates, so that they don't fail at the first event.
 #[rstest]
 #[case::undefined("{{ account.nmae }}", "account.nmae")]
 #[case::syntax("{{ account.name", "subject")]

@@ -1,4 +1,4 @@
-//! `groundcrew init`, and the config that is taken when none is named.
+//! `groundcrew init`, and the default config.
 
 mod common;
 
@@ -20,7 +20,7 @@ fn init(dir: &Path, options: &[&str]) -> CommandOutput {
     groundcrew(dir, &[&["init"], options].concat())
 }
 
-/// With every example in it taken for a value.
+/// The text with every example as a value.
 fn uncommented(text: &str) -> String {
     let is_key = |line: &str| {
         let name = line.split(" = ").next().unwrap_or_default();
@@ -31,7 +31,7 @@ fn uncommented(text: &str) -> String {
         .fold(String::new(), |text, line| text + line + "\n")
 }
 
-/// Whatever is asked for, `check` accepts it as it is, and with its examples.
+/// With any options, `check` accepts the config unchanged, and with its examples.
 #[rstest]
 #[case::nothing(&[], "lane 1 `all`: at most 4 at once")]
 #[case::tagged(&["--update", "tagged", "--tag", "team=it's \"ours\""], "policy `managed`")]
@@ -63,7 +63,7 @@ fn what_it_writes_is_fit_for_use(#[case] options: &[&str], #[case] expected: &st
     assert_ne!(uncommented(&text), text);
 }
 
-/// The commands that it names work as they stand.
+/// The commands that it prints work unchanged.
 #[rstest]
 #[case::the_default(&[], "groundcrew check ")]
 #[case::another(&["--out", "my crew.toml"], "groundcrew check --config 'my crew.toml' ")]
@@ -115,7 +115,7 @@ fn what_would_be_no_config_is_not_written(#[case] options: &[&str], #[case] told
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
 }
 
-/// The option goes before the variable, and the variable before the file that is there.
+/// The option has priority over the variable, and the variable over the default file.
 #[test]
 fn a_config_is_found_in_three_ways() {
     let dir = tempfile::tempdir().unwrap();
@@ -133,7 +133,7 @@ fn a_config_is_found_in_three_ways() {
     assert!(check(Some("variable.toml"), &["--config", "option.toml"]).contains("of-option"));
 }
 
-/// Every command that takes a config says the same where there is none.
+/// Every command with a config reports the same if there is none.
 #[rstest]
 #[case(&["check"])]
 #[case(&["doctor"])]
@@ -163,7 +163,7 @@ fn without_a_config_three_ways_are_told(#[case] args: &[&str]) {
     }
 }
 
-/// A simulation does without, and takes the one that is there.
+/// A simulation works without a config, and uses the default one if it exists.
 #[test]
 fn a_simulation_takes_the_config_that_is_there() {
     let dir = tempfile::tempdir().unwrap();
@@ -173,7 +173,7 @@ fn a_simulation_takes_the_config_that_is_there() {
     assert!(simulate().contains("\nmine "), "{}", simulate());
 }
 
-/// A bare `redrive` names nothing to redrive: that is no use of it.
+/// A bare `redrive` names nothing to redrive: that is a usage error.
 #[rstest]
 #[case(&["redrive"])]
 #[case(&["redrive", "--config", "groundcrew.toml"])]

@@ -1,5 +1,5 @@
-//! Against software not written here: moto, ministack, cargo-lambda's Runtime API, with
-//! boto3 looking.
+//! Tests against third-party software: moto, ministack, cargo-lambda's Runtime API, with boto3 as
+//! the client.
 
 mod common;
 
@@ -78,8 +78,8 @@ fn moto_has_one_case_its_alerts_and_the_ledger() {
     assert_eq!((&entry["state"], &entry["reference"]), (&json!("told"), &case["id"]), "{entry}");
 }
 
-/// Accounts, OUs and tags are moto's. Service Catalog, which it lacks, is the simulated one;
-/// and its tagging API knows no accounts.
+/// Accounts, OUs and tags are moto's. Service Catalog, which moto lacks, is the simulated one.
+/// moto's tagging API doesn't know accounts.
 #[test]
 fn moto_gives_a_snapshot_of_its_organization() {
     let (aws, catalog) = (moto(), Server::sim_aws(3));
@@ -111,9 +111,9 @@ fn run_script(server: &Server, args: &[&str]) -> Value {
     serde_json::from_str(&python(server, "fleet.py", args)).unwrap()
 }
 
-/// The service with queues in ministack, and with organization, topic and ledger in moto; Service
-/// Catalog, Control Tower and Identity Center, which nobody else has, are simulated. One account
-/// fails for good.
+/// The service with queues in ministack, and with organization, topic and ledger in moto. Service
+/// Catalog, Control Tower and Identity Center, which neither has, are simulated. One account fails
+/// for good.
 #[test]
 fn a_fleet_is_updated_by_queues_tables_and_topics_not_written_here() {
     const ERROR: &str =
@@ -184,8 +184,8 @@ fn a_fleet_is_updated_by_queues_tables_and_topics_not_written_here() {
     assert_eq!(alerts, ["An event can't be read".to_owned(), failed]);
 }
 
-/// Somebody works with boto3 on the AWS on which a fleet update runs, and updates an account by
-/// hand: it is not updated again.
+/// During a fleet update, somebody uses boto3 on the same AWS and updates an account by hand: it is
+/// not updated again.
 #[test]
 fn boto3_works_beside_the_service() {
     let accounts: Vec<Value> = (1..=6)
@@ -211,7 +211,7 @@ fn boto3_works_beside_the_service() {
     let _service = Server::spawn(&mut run);
     let operations = || aws.inspect("operations").as_array().unwrap().clone();
     eventually("a first update", || !operations().is_empty());
-    // The last in order: its turn is far off.
+    // The last in the order: its update is far in the future.
     let beside: Value =
         serde_json::from_str(&python(&aws, "concurrent_update.py", &["000000000006"])).unwrap();
     let ids: Vec<&Value> = accounts.iter().map(|account| &account["id"]).collect();
@@ -230,7 +230,7 @@ fn boto3_works_beside_the_service() {
 
 const TOPIC: &str = "arn:aws:sns:us-east-1:123456789012:groundcrew-alerts";
 
-/// A package that runs the binary where it is: the one of tests is large.
+/// A package that runs the binary in its place: the test binary is large.
 fn zip(dir: &Path) -> PathBuf {
     let bootstrap = dir.join("bootstrap");
     let script = format!("#!/bin/sh\nexec {}\n", env!("CARGO_BIN_EXE_groundcrew"));
@@ -245,8 +245,8 @@ fn zip(dir: &Path) -> PathBuf {
     zip
 }
 
-/// EventBridge, Lambda, SQS, Lambda, and a case; what can't be read, and what is for nobody, is in
-/// the dead-letter queue, and what follows it in its group is told.
+/// EventBridge, Lambda, SQS, Lambda, and a case. Messages that can't be read or have no recipient
+/// are in the dead-letter queue, and the notifications after them in their group are delivered.
 #[test]
 fn ministack_runs_the_lambdas_with_their_queue() {
     let aws = Server::sim_aws(0);
@@ -265,7 +265,7 @@ fn ministack_runs_the_lambdas_with_their_queue() {
     let zip = zip(dir.path()).to_str().unwrap().to_owned();
     let event = file("event.json", &created);
     python(&ministack, "lambdas.py", &["deploy", &zip, &variables]);
-    // Twice: it is told once.
+    // Sent twice: it is delivered once.
     for _ in 0..2 {
         python(&ministack, "lambdas.py", &["put", &event]);
     }
@@ -310,9 +310,9 @@ fn ministack_runs_the_lambda_on_an_event() {
     eventually("a case", || aws.inspect("cases").as_array().unwrap().len() == 1);
 }
 
-/// What is to be tried again stays in the queue, and so does what follows it in its group.
-/// Events that come by SQS, from EventBridge or from SNS, to whichever queue: what can't be handled
-/// stays in it, and keeps nothing else from being handled.
+/// A notification that is to be retried stays in the queue, and so do those after it in its group.
+/// Events may come by SQS, from EventBridge or from SNS, to either queue: an event that can't be
+/// handled stays in it, and doesn't prevent handling the others.
 #[test]
 fn a_batch_of_events_is_answered_with_what_stays() {
     let aws = Server::sim_aws(0);
@@ -334,11 +334,11 @@ fn a_batch_of_events_is_answered_with_what_stays() {
         assert_eq!(aws.inspect("cases").as_array().unwrap().len(), 2);
         assert_eq!(aws.inspect("alerts").as_array().unwrap().len(), 1);
     }
-    // Where the mapping reports no failures, what has failed altogether is not deleted either.
+    // If the mapping reports no failures, a batch that failed as a whole is not deleted either.
     let wrong = json!({ "Records": [record("2", "{")] });
     let answer = function.invoke(&wrong.to_string());
     assert!(answer["errorMessage"].as_str().unwrap().contains("not JSON"), "{answer}");
-    // An SNS subscription of the function itself: whole, or an error.
+    // An SNS subscription of the function itself: handled as a whole, or an error.
     let sns = |text: &str| json!({ "EventSource": "aws:sns", "Sns": { "Message": text } });
     let told = function.invoke(&json!({ "Records": [sns(&created)] }).to_string());
     assert_eq!(told["notifications"][0]["outcome"], "already-told", "{told}");
@@ -364,7 +364,7 @@ fn a_batch_is_answered_with_what_stays() {
             "attributes": { "MessageGroupId": group, "ApproximateReceiveCount": "1" },
             "eventSource": "aws:sqs" })
     };
-    // The first three tries of whichever is told first.
+    // The first three tries of the first notification.
     for _ in 0..3 {
         aws.control("next-call", r#"{"operation":"CreateCase","fares":"throttled"}"#);
     }
@@ -384,7 +384,7 @@ fn a_batch_is_answered_with_what_stays() {
     ]});
     assert_eq!(function.invoke(&batch.to_string()), json!({ "batchItemFailures": [] }));
     assert_eq!(aws.inspect("cases").as_array().unwrap().len(), 2);
-    // One that can't be read, and can't be told of either, stays.
+    // A message that can't be read stays if the alert about it fails.
     aws.control("deny", r#"{"operation":"Publish"}"#);
     let batch = json!({ "Records": [record("4", "c", "444455556666", Some("{"))] });
     assert_eq!(
@@ -393,7 +393,7 @@ fn a_batch_is_answered_with_what_stays() {
     );
 }
 
-/// Two hundred invocations of a process that is warm leave nothing behind.
+/// Two hundred invocations of a warm process leak no memory.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_warm_function_does_not_grow() {
@@ -413,7 +413,7 @@ fn a_warm_function_does_not_grow() {
     assert!(after < before + (4 << 20), "from {before} to {after} bytes");
 }
 
-/// A fleet that is updated by nothing but ticks.
+/// A fleet update by ticks alone.
 #[test]
 fn ticks_update_a_fleet() {
     let dir = tempfile::tempdir().unwrap();
@@ -427,7 +427,7 @@ fn ticks_update_a_fleet() {
     std::fs::write(&snapshot, json!({ "accounts": accounts }).to_string()).unwrap();
     let aws = Server::sim_aws_with(&["--snapshot", snapshot.to_str().unwrap()]);
     aws.control("release-artifact", "");
-    // A tick waits for what is due within two seconds: with longer waits each is short.
+    // A tick handles what is due within two seconds: with longer waits each tick is short.
     let overlay = format!(
         "queues.updates_url = \"{}\"\n\
          updates.poll_interval = 3\nupdates.min_sweep_interval = \"3s\"\n\

@@ -1,5 +1,5 @@
-//! What notifiers are told over HTTP, by which routes, and that no secret shows anywhere: the
-//! binary against the simulated AWS, and a server on loopback that is told.
+//! Notifications over HTTP, their routes, and that no secret is shown anywhere: the binary against
+//! the simulated AWS, and a server on loopback as the recipient.
 
 #![cfg(unix)]
 
@@ -17,8 +17,8 @@ use serde_json::{Value, json};
 const TOKEN: &str = "token-0d2c8d0f";
 const KEY: &str = "signing-key-77f1";
 
-/// A webhook to this server that is told of landing zones that can't be updated, accounts that
-/// are given up, and accounts that landed.
+/// A webhook to this server that is notified of landing zones that can't be updated, dead-lettered
+/// accounts, and created accounts.
 fn config(inbox: &Inbox, more: &str) -> String {
     format!(
         r#"
@@ -52,7 +52,7 @@ notifiers = ["hook"]
     )
 }
 
-/// Runs the binary with the secrets in its environment, and logs everything.
+/// Runs the binary with the secrets in its environment, and with all logs enabled.
 fn run(aws: &Server, dir: &Path, args: &[&str]) -> CommandOutput {
     let mut command = command(dir);
     command.env("HOOK_TOKEN", TOKEN).env("HOOK_KEY", KEY).env("GROUNDCREW_LOG", "trace");
@@ -82,12 +82,12 @@ fn any_event_goes_where_its_route_leads() {
     assert_eq!(told["outcome"], "notified", "{told}");
     assert_eq!(told["notifications"][0]["account"], Value::Null);
     assert_eq!(told["notifications"][0]["reference"], "17");
-    // Whichever id it comes under.
+    // The same event with another id.
     let again = failed.replacen("\"id\": \"", "\"id\": \"0", 1);
     let again = handle(&aws, dir.path(), &again).json();
     assert_eq!(again["notifications"][0]["outcome"], "already-told");
 
-    // The pattern takes failures too: that is what it says.
+    // The pattern matches failures too.
     for name in ["create-managed-account-succeeded", "create-managed-account-failed"] {
         assert_eq!(handle(&aws, dir.path(), &event(name)).json()["outcome"], "notified");
     }
@@ -105,7 +105,7 @@ fn notify_tells_one_notifier_once() {
     let (aws, inbox) = (Server::sim_aws(0), Inbox::open());
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("crew.toml"), config(&inbox, "")).unwrap();
-    // No route leads it anywhere.
+    // No route matches it.
     std::fs::write(dir.path().join("event.json"), event("update-landing-zone-succeeded")).unwrap();
     let notify = |more: &[&str]| {
         let args = ["notify", "--config", "crew.toml", "--event", "event.json"];
@@ -138,7 +138,7 @@ fn notify_tells_one_notifier_once() {
     assert!(unknown.stderr.contains("no notifier is named `hok`: there is `hook`"));
 }
 
-/// Each of the notifiers of the shipped configs, of an account whose tags are known.
+/// Each of the notifiers of the shipped configs, for an account whose tags are known.
 #[test]
 fn notify_shows_what_the_shipped_configs_tell() {
     let aws = Server::sim_aws(1);
@@ -184,7 +184,7 @@ fn groundcrew_snapshot(aws: &Server) -> Value {
     ran.json()
 }
 
-/// The service, with what it logs in a file.
+/// The service, with its log in a file.
 struct Service(Child);
 
 impl Drop for Service {
@@ -214,7 +214,7 @@ fn queues(aws: &Server) -> String {
     )
 }
 
-/// Everything that is in one of the queues.
+/// All messages of a queue.
 fn messages(aws: &Server, queue: &str) -> String {
     let received = aws.call(
         "AmazonSQS.ReceiveMessage",
@@ -223,7 +223,7 @@ fn messages(aws: &Server, queue: &str) -> String {
     received.to_string()
 }
 
-/// A run in which telling fails for good: whatever it writes, anywhere, has no secret in it.
+/// A run in which deliveries fail for good: nothing that it writes contains a secret.
 #[test]
 fn secrets_show_nowhere() {
     let (aws, inbox) = (Server::sim_aws(0), Inbox::open());
@@ -257,12 +257,12 @@ fn secrets_show_nowhere() {
             assert!(!shows, "{name} has a secret in it");
         }
     }
-    // It is in the log that it was tried.
+    // The log shows that it was tried.
     let log = &written.iter().find(|(name, _)| name == "stderr").unwrap().1;
     assert!(String::from_utf8_lossy(log).contains("400"));
 }
 
-/// The update engine's own event, by way of the queue.
+/// The update engine's own event, through the queue.
 #[test]
 fn an_account_that_is_given_up_is_told_of() {
     let inbox = Inbox::open();

@@ -1,8 +1,8 @@
-//! What the bundled notifiers believe of an answer, by the plugins as they are shipped, on simulated
-//! systems that behave as the real ones do: a record of another account is left alone, and what was
-//! answered 2xx is not sent again.
+//! How the bundled notifiers evaluate responses: the shipped plugins on simulated systems that
+//! behave like the real ones. A record of another account is not changed, and a request with a 2xx
+//! response is not sent again.
 //!
-//! A report about a system's answer is one more line of a table here.
+//! For a report about a system's response, add a line to a table here.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -26,7 +26,7 @@ use serde_json::{Value, json};
 const TABLE: &str = "https://acme.service-now.com/api/now/table/cmdb_ci_cloud_service_account";
 const OURS: &str = "111122223333";
 const OTHERS: &str = "444455556666";
-/// How often a queue or a schedule would try what may be tried again.
+/// How often a queue or a schedule retries.
 const MAX_ATTEMPTS: usize = 3;
 
 struct Fixture {
@@ -35,7 +35,7 @@ struct Fixture {
 }
 
 impl Fixture {
-    /// A notifier with these settings, granted what lies below this URL.
+    /// A notifier with these settings, and a grant for everything below this URL.
     async fn new(plugin: &str, settings: &str, granted: &str) -> Self {
         Self::load(plugin, settings, granted).await.unwrap_or_else(|error| panic!("{error}"))
     }
@@ -86,7 +86,7 @@ impl Fixture {
         fixture
     }
 
-    /// Tells of an account, and again as long as that may help.
+    /// Delivers the notification of an account, and retries as long as that may help.
     async fn deliver(&self, account: &str) -> Result<Receipt, NotifyFailure> {
         let id: AccountId = account.parse().unwrap();
         let mut outcome = None;
@@ -119,7 +119,7 @@ impl Fixture {
         outcome.unwrap()
     }
 
-    /// Somebody writes a record into the table.
+    /// Somebody else writes a record into the table.
     async fn insert_record(&self, record: Value) {
         let request = WebRequest {
             method: "POST".to_owned(),
@@ -145,9 +145,9 @@ fn hiding() -> ServiceNow {
     ServiceNow { hidden: ["account_id".to_owned()].into(), ..ServiceNow::default() }
 }
 
-/// A CMDB that has a record already, and a key field that isn't the table's or that the user may
-/// not read: how the notification fails, and how many records there are then. The record that
-/// was there is as it was.
+/// A CMDB that has a record already, and a key field that the table doesn't have or that the user
+/// may not read: how the notification fails, and the number of records afterwards. The existing
+/// record is unchanged.
 #[rstest]
 #[case::another_field("accountid", ServiceNow::default(), OTHERS, "was left alone", false, 1)]
 #[case::another_field_of_its_own("accountid", ServiceNow::default(), OURS, "left alone", false, 1)]
@@ -180,7 +180,7 @@ fn a_cmdb_with_another_key(
     });
 }
 
-/// With the right one each account has its record, whatever else is there.
+/// With the right key field each account has its record, whatever other records exist.
 #[test]
 fn a_cmdb_with_a_record_for_each() {
     run(async {
@@ -197,7 +197,7 @@ fn a_cmdb_with_a_record_for_each() {
     });
 }
 
-/// The look only reads: it is tried again, and nothing is written.
+/// The search only reads: it is retried, and nothing is written.
 #[test]
 fn a_cmdb_that_hibernates() {
     run(async {
@@ -216,8 +216,8 @@ const TEAMS: &str = "https://acme.webhook.office.com/webhookb2/1";
 const GITHUB: &str = "https://api.github.com/repos/acme/baseline/dispatches";
 const TEXT: &str = "body = { text = \"{{ account.id }}\" }";
 
-/// A webhook to an endpoint that takes messages: how many there are in the end, and how a
-/// notification that isn't delivered fails for good.
+/// A webhook to an endpoint that accepts messages: the final number of messages, and how an
+/// undelivered notification fails for good.
 #[rstest]
 #[case::slack(SLACK, "success = { text = \"ok\" }", TEXT, 1, None)]
 #[case::slack_by_the_pointer_of_its_api(SLACK, "success = \"/ok\"", TEXT, 1, Some(": ok"))]
@@ -271,7 +271,7 @@ fn an_endpoint_that_takes_messages(
     });
 }
 
-/// Teams answers 200, and says in a text that nobody got the message.
+/// Teams responds with 200, and with a text that nothing was delivered.
 #[test]
 fn teams_says_that_delivery_failed() {
     run(async {
@@ -290,7 +290,7 @@ fn teams_says_that_delivery_failed() {
     });
 }
 
-/// Settings that would have an answer believed, or that can't be understood: what is said.
+/// Settings that would accept any response, or that can't be parsed: the messages.
 #[rstest]
 #[case::a_look_by_a_query(
     "cmdb",

@@ -1,4 +1,4 @@
-//! `groundcrew package`, and what it makes, run.
+//! `groundcrew package`, and runs of its packages.
 
 mod common;
 
@@ -19,7 +19,7 @@ use groundcrew_testkit::components;
 use rstest::rstest;
 use serde_json::Value;
 
-/// One whose plugins are compiled in a moment.
+/// A config whose plugins are compiled quickly.
 const SMALL: &str = r#"
 [ledger]
 table = "groundcrew"
@@ -37,7 +37,7 @@ plugin = "ams-case"
 on = ["CreateManagedAccount"]
 "#;
 
-/// What else a config may name.
+/// Everything else that a config may name.
 const MORE: &str = r#"
 [[policies]]
 plugin = "rules/rings.rego"
@@ -70,7 +70,7 @@ fn small() -> tempfile::TempDir {
     dir
 }
 
-/// A folder with the config and what it names.
+/// A folder with the config and the files that it names.
 fn prepare_dir() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     let write = |name: &str, bytes: &[u8]| fs::write(dir.path().join(name), bytes).unwrap();
@@ -86,7 +86,7 @@ fn prepare_dir() -> tempfile::TempDir {
     dir
 }
 
-/// A small program that says it is this build of groundcrew.
+/// A small program that identifies itself as this build of groundcrew.
 fn stub() -> Vec<u8> {
     let mut program = fs::read("/bin/true").unwrap();
     program.extend(BUILD.as_bytes());
@@ -184,7 +184,7 @@ fn a_package_has_the_binary_the_config_and_what_it_names() {
     assert!(ran.stdout.lines().all(|line| line.chars().count() <= 80), "{}", ran.stdout);
 }
 
-/// By a program that this project did not write.
+/// With a third-party program.
 fn sha256(path: &Path) -> String {
     let output = Command::new("sha256sum").arg(path).output().unwrap();
     String::from_utf8(output.stdout).unwrap().split_whitespace().next().unwrap().to_owned()
@@ -195,7 +195,7 @@ fn thousands(text: &str, key: &str) -> u64 {
     line.trim().strip_suffix(" bytes").unwrap().replace(',', "").parse().unwrap()
 }
 
-/// Whenever, wherever and by whomever it is made.
+/// At any time, in any place and by any user, the package is the same.
 #[rstest]
 #[case("lambda")]
 #[case("container")]
@@ -207,7 +207,7 @@ fn the_same_input_gives_the_same_bytes(#[case] target: &str) {
             let plugin = dir.path().join("own.wasm");
             fs::set_permissions(plugin, Permissions::from_mode(mode)).unwrap();
             let mut printed = Vec::new();
-            // The second time it replaces what is there.
+            // The second run replaces the first package.
             for _ in 0..2 {
                 let ran = package(dir.path(), target, &[]);
                 assert_eq!(ran.code, 0, "{}", ran.stderr);
@@ -215,7 +215,7 @@ fn the_same_input_gives_the_same_bytes(#[case] target: &str) {
             }
             assert_eq!(printed[0], printed[1]);
             let mut all = written(&dir.path().join("out"));
-            // The folder's own time is when it was written.
+            // The folder's own time is the time of writing.
             all.retain(|path, _| path != Path::new("container"));
             if target == "lambda" {
                 all.values_mut().for_each(|(_, time, _)| *time = 0);
@@ -226,7 +226,7 @@ fn the_same_input_gives_the_same_bytes(#[case] target: &str) {
     assert!(packages[0] == packages[1], "{:?}\n{:?}", packages[0].1, packages[1].1);
 }
 
-/// What a shell has for `groundcrew status` is one stack's.
+/// The overlay of a shell for `groundcrew status` belongs to one stack.
 #[test]
 fn an_overlay_changes_nothing_of_a_package() {
     let dir = small();
@@ -235,7 +235,7 @@ fn an_overlay_changes_nothing_of_a_package() {
     let args = ["package", "--config", "crew.toml", "--target", "lambda", "--out", "out"];
     let mut command = command(dir.path());
     command.args(args).args(["--binary", "./groundcrew"]);
-    // It would leave the config's own policies, and so their files, out.
+    // It would leave the config's own policies out, and so their files.
     let over = "updates.poll_interval = 0\n[[policies]]\nplugin = \"managed-tag\"\n";
     let over = run_command(command.env("GROUNDCREW_OVERLAY", over));
     assert_eq!((over.code, over.stdout), (0, plain.stdout), "{}", over.stderr);
@@ -400,15 +400,15 @@ fn a_folder_that_is_no_package_is_left_alone() {
     assert!(dir.path().join("out/container/thesis.txt").exists());
 }
 
-/// An unpacked package. Its program is the one that is tested, without the time that packing so
-/// large a one takes.
+/// An unpacked package. Its program is the one under test, which saves the time of packing a large
+/// binary.
 fn unpacked() -> tempfile::TempDir {
     static PACKAGE: OnceLock<BTreeMap<String, (u32, Vec<u8>)>> = OnceLock::new();
     let entries = PACKAGE.get_or_init(|| {
         let dir = small();
         entries(&lambda(dir.path()).0)
     });
-    // Beside the program, so that the program can be linked there.
+    // In the program's directory, so that the program can be hard-linked.
     let program = Path::new(env!("CARGO_BIN_EXE_groundcrew"));
     let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     for (name, (mode, bytes)) in entries {
@@ -430,7 +430,7 @@ fn bootstrap(dir: &Path) -> Command {
     alone(dir, &dir.join("bootstrap"))
 }
 
-/// Runs a program as the tests do, with nowhere to keep compiled plugins.
+/// Runs a program as the tests do, without a directory for compiled plugins.
 fn alone(dir: &Path, program: &Path) -> Command {
     let own = command(dir);
     let mut command = Command::new(program);
@@ -451,7 +451,7 @@ fn check(dir: &Path) -> CommandOutput {
     ran
 }
 
-/// How many plugins were loaded from the package, and how many were compiled.
+/// The numbers of plugins that were loaded from the package and that were compiled.
 fn loaded_and_compiled(log: &str) -> (usize, usize) {
     let from_package = log.lines().filter(|line| line.contains("\"from\":\"package\""));
     (from_package.count(), log.matches("plugin compiled").count())
@@ -499,7 +499,7 @@ fn without_a_usable_cache_it_says_so_and_works(#[case] spoil: fn(&Path), #[case]
     assert!(warned, "no {told:?} in {}", ran.stderr);
 }
 
-/// The Runtime API of Lambda, for one event: answers what the function answered.
+/// The Runtime API of Lambda, for one event: returns the function's response.
 fn invoke(listener: &TcpListener, event: &str) -> Value {
     loop {
         let (mut stream, _) = listener.accept().unwrap();
@@ -569,7 +569,7 @@ impl Drop for Running {
     }
 }
 
-/// A packaged Lambda that opens a case, with these variables; answers its log.
+/// A packaged Lambda function that opens a case, with these variables; returns its log.
 fn lambda_that_opens_a_case(dir: &Path, variables: &[(&str, &Path)]) -> String {
     let aws = Server::sim_aws(0);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -600,8 +600,8 @@ fn a_packaged_lambda_opens_a_case_without_compiling() {
     assert!(loaded >= 2 && compiled == 0, "{log}");
 }
 
-/// Files stand where its compiled plugins are and where it would keep others: then it compiles them,
-/// and says so once for each place.
+/// Files are in the place of its compiled plugins and of its cache: then it compiles the plugins,
+/// and reports each place once.
 #[test]
 fn a_lambda_without_a_place_for_compiled_plugins_opens_a_case() {
     let dir = unpacked();
@@ -616,7 +616,7 @@ fn a_lambda_without_a_place_for_compiled_plugins_opens_a_case() {
     assert_eq!(log.matches("GROUNDCREW_CACHE").count(), 1, "{log}");
 }
 
-/// With nothing put in its place, and run where it was written.
+/// With nothing replaced, and run in its own folder.
 #[test]
 fn the_running_program_packages_itself() {
     let dir = small();
@@ -637,7 +637,7 @@ fn the_running_program_packages_itself() {
     assert_eq!(loaded_and_compiled(&ran.stderr), (3, 0), "{}", ran.stderr);
 }
 
-/// Answers every request in the same way.
+/// Sends the same response to every request.
 fn answering(answer: &'static str) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();

@@ -1,4 +1,4 @@
-//! What `groundcrew package` makes, run by software not written here: the package for Lambda by
+//! Packages of `groundcrew package`, run by third-party software: the package for Lambda by
 //! ministack, the image by podman.
 
 mod common;
@@ -16,12 +16,12 @@ use common::server::Server;
 use common::{event, eventually, groundcrew, root, run_command, wait_for};
 use serde_json::{Value, json};
 
-/// Longer than a function may take, or the host would give a notifier up before AWS gives the
-/// function up. For so long, and half a minute more, a host that died keeps others away.
+/// Shorter than the function's timeout, so that the host stops a notifier before AWS stops the
+/// function. A host that died keeps its claim for this time and half a minute more.
 const NOTIFIER_SECONDS: &str = "8s";
 const FUNCTION_SECONDS: &str = "6";
 
-/// The program, no larger than it must be.
+/// The program without debug information, so that the package is small.
 fn stripped(dir: &Path) -> PathBuf {
     let program = env!("CARGO_BIN_EXE_groundcrew");
     let stripped = run_command(
@@ -31,7 +31,7 @@ fn stripped(dir: &Path) -> PathBuf {
     dir.join("groundcrew")
 }
 
-/// The package, and where it is.
+/// Builds the package, and returns its path.
 fn package(dir: &Path, topic: &str) -> String {
     let config = format!(
         "[ledger]\ntable = \"groundcrew\"\n[alerts]\ntopic_arn = \"{topic}\"\n\
@@ -47,11 +47,11 @@ fn package(dir: &Path, topic: &str) -> String {
     dir.join("out/groundcrew-lambda.zip").to_str().unwrap().to_owned()
 }
 
-/// Stands between a function and moto. When told to, it keeps one answer of `CreateCase` for
-/// itself: the case is there, and whoever opened it waits.
+/// A proxy between a function and moto. When enabled, it drops one response of `CreateCase`: the
+/// case exists, and the function waits.
 ///
-/// Of every case moto says that it has more communications, which can't be asked for: it has no
-/// `DescribeCommunications`. That much is mended here.
+/// moto claims for every case that it has more communications, but has no `DescribeCommunications`.
+/// The proxy corrects that.
 struct Interceptor {
     address: String,
     holds_requests: Arc<AtomicBool>,
@@ -68,7 +68,7 @@ impl Interceptor {
                 let (aws, keep, kept) = (aws.clone(), Arc::clone(&keep), Arc::clone(&kept));
                 std::thread::spawn(move || {
                     let client = client.unwrap();
-                    // A client that is gone is none to complain about.
+                    // A client that is gone is not an error.
                     if let Some(answer) = forward(&client, &aws, &keep) {
                         let _ = (&client).write_all(&answer);
                         let _ = client.shutdown(Shutdown::Both);
@@ -82,7 +82,7 @@ impl Interceptor {
     }
 }
 
-/// Asks AWS what a client asks; no answer if it is kept.
+/// Forwards a request to AWS; `None` if the response is dropped.
 fn forward(client: &TcpStream, aws: &str, keep: &AtomicBool) -> Option<Vec<u8>> {
     let mut reader = BufReader::new(client);
     let (mut head, mut length) = (String::new(), 0);
@@ -115,8 +115,8 @@ fn forward(client: &TcpStream, aws: &str, keep: &AtomicBool) -> Option<Vec<u8>> 
     (!holds_requests).then_some(answer)
 }
 
-/// EventBridge, a function, a queue, a second function, and a case in moto's Support, whatever
-/// Lambda does.
+/// EventBridge, a function, a queue, a second function, and a case in moto's Support, under
+/// Lambda's faults.
 #[test]
 fn a_package_is_run_by_functions_that_are_throttled_and_time_out() {
     let dir = tempfile::tempdir().unwrap();
@@ -139,7 +139,7 @@ fn a_package_is_run_by_functions_that_are_throttled_and_time_out() {
         "AWS_ACCESS_KEY_ID": "testing",
         "AWS_SECRET_ACCESS_KEY": "testing",
         "AWS_REGION": "us-east-1",
-        // The function's own place is /tmp/groundcrew, which may be another's here.
+        // The function's own path is /tmp/groundcrew, which may belong to another user here.
         "GROUNDCREW_CACHE": dir.path().join("plugin-cache"),
     });
     let variables = file("environment.json", &variables.to_string());
@@ -151,8 +151,9 @@ fn a_package_is_run_by_functions_that_are_throttled_and_time_out() {
     let cases = || seen()["cases"].as_array().unwrap().len();
     lambdas(&["deploy", &zip, &variables, FUNCTION_SECONDS]);
 
-    // Nobody may run: what is queued waits. What is delivered is in the queue of what
-    // failed when Lambda has given up, and is invoked anew with it as docs/operations.md says.
+    // No invocation may run: queued messages wait. When Lambda has stopped retrying, the event is
+    // in the queue of failures. The function is invoked again with it as docs/operations.md
+    // describes.
     lambdas(&["concurrency", "notifications", "0"]);
     lambdas(&["put", &of(account)]);
     eventually("a batch is throttled", || look()["throttles"].as_f64() > Some(0.0));
@@ -170,8 +171,8 @@ fn a_package_is_run_by_functions_that_are_throttled_and_time_out() {
     eventually("two cases", || cases() == 2);
     eventually("an empty queue", || look()["left"] == 0);
 
-    // The case is opened, but the function never hears of it and runs out of its time. Whoever
-    // comes next finds the case.
+    // The case is opened, but the function gets no response and times out. The next invocation
+    // finds the case.
     assert_eq!(look()["timeouts"], 0, "{}", look());
     support.holds_requests.store(true, Ordering::SeqCst);
     lambdas(&["put", &of("777788889999")]);
@@ -193,7 +194,7 @@ fn a_package_is_run_by_functions_that_are_throttled_and_time_out() {
     assert_eq!(seen["cases"].as_array().unwrap().len(), 3, "{seen}");
 }
 
-/// As ECS would run it: no root, nothing writable, no capability.
+/// As in ECS: not as root, with nothing writable and no capability.
 #[cfg(target_os = "linux")]
 #[test]
 fn an_image_serves_a_fleet() {
@@ -202,7 +203,7 @@ fn an_image_serves_a_fleet() {
     let script = root().join("tests/deploy/container.sh");
     let ran = run_command(Command::new(script).arg(stripped(dir.path())));
     if ran.code == SKIPPED {
-        // Where containers can't be run, there is no image to be wrong about.
+        // Without podman there is no image to test.
         return eprintln!("{}", ran.stderr);
     }
     assert_eq!(ran.code, 0, "{}\n{}", ran.stdout, ran.stderr);

@@ -1,4 +1,4 @@
-//! `groundcrew plan` and `groundcrew explain`, as their users run them.
+//! `groundcrew plan` and `groundcrew explain`, run as a user does.
 
 mod common;
 
@@ -20,7 +20,7 @@ fn explain(args: &[&str]) -> CommandOutput {
     groundcrew(&root().join("tests/plan"), &[&common, args].concat())
 }
 
-/// A screen that fits, without colour.
+/// The output, which must fit in 80 columns, without colour.
 fn screen(ran: &CommandOutput) -> &str {
     assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
     for line in ran.stdout.lines() {
@@ -30,7 +30,7 @@ fn screen(ran: &CommandOutput) -> &str {
     &ran.stdout
 }
 
-/// What took how long differs from run to run, and digests from build to build.
+/// Durations differ from run to run, and digests from build to build.
 fn without_micros(screen: &str) -> String {
     let words = screen.split_inclusive(' ').collect::<Vec<_>>();
     let mut out = String::new();
@@ -88,7 +88,8 @@ fn a_plan_for_programs() {
     assert!(report["order"].as_str().unwrap().contains("not promised"));
 }
 
-/// Three canaries are held until their window opens: production waits for them, and the plan says so.
+/// Three canaries are held until their window opens: production waits for them, and the plan shows
+/// it.
 #[test]
 fn a_plan_tells_what_a_lane_waits_for() {
     let account = |id: u64, ou: &str| json!({ "id": format!("{id:012}"), "name": "a", "ou": [ou] });
@@ -102,7 +103,7 @@ fn a_plan_tells_what_a_lane_waits_for() {
     let ran = groundcrew(dir.path(), &[&["plan", "--at", AT], &args[..]].concat());
     insta::assert_snapshot!(screen(&ran));
 
-    // And the rehearsal does so.
+    // The simulation does the same.
     let rehearsal = ["simulate", "--at", AT, "--format", "json"];
     let ran = groundcrew(dir.path(), &[&rehearsal, &args[..]].concat());
     let report = ran.json();
@@ -184,7 +185,7 @@ fn a_plan_beyond_all_time_ends_somewhere() {
     assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
 }
 
-/// A date is the start of that day in UTC; a time without an offset is nobody's.
+/// A date is the start of that day in UTC; a time without an offset is ambiguous.
 #[rstest]
 #[case("2026-12-24", Some("2026-12-24T00:00:00Z"))]
 #[case("2026-12-24T18:00:00+01:00", Some("2026-12-24T17:00:00Z"))]
@@ -239,7 +240,7 @@ fn the_live_organization_gives_the_same_plan() {
     assert_eq!(planned["accounts"], expected["accounts"]);
     assert_eq!(planned["decisions"], expected["decisions"]);
     assert_eq!(planned["monitored"], expected["monitored"]);
-    // How long updates take is not known of a live organization.
+    // The duration of updates is unknown for a live organization.
     assert_eq!(planned["time"]["seconds"], 2400);
 
     let changing = ["UpdateProvisionedProduct", "SendMessageBatch", "Publish", "CreateCase"];
@@ -286,7 +287,7 @@ fn an_account_that_is_nowhere_is_told() {
     assert!(ran.stderr.contains("999999999999 is not in the organization"), "{}", ran.stderr);
 }
 
-/// Closed accounts, outdated or not, are counted and listed with their state, and in no lane.
+/// Closed accounts, outdated or not, are counted and listed with their state, and are in no lane.
 #[test]
 fn closed_accounts_are_shown_and_not_planned() {
     let dir = tempfile::tempdir().unwrap();
@@ -353,8 +354,9 @@ fn closed_accounts_are_shown_and_not_planned() {
     assert_eq!(simulated["alerts"], json!([]));
 }
 
-/// Whatever a snapshot leaves out means the same to a plan and to a simulation of that moment: a
-/// policy that tells all that it sees says the same in both, of accounts that lack each field.
+/// A field that a snapshot lacks means the same to a plan and to a simulation of that moment: a
+/// policy whose reason contains its whole input gives the same reason in both, for accounts that
+/// lack each field.
 #[test]
 fn a_plan_and_a_simulation_see_the_same() {
     let mut kinds = vec![
@@ -385,7 +387,8 @@ fn a_plan_and_a_simulation_see_the_same() {
     let dir = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();
     write("crew.toml", "[[policies]]\nname = \"see\"\nplugin = \"./see.rego\"\n");
-    // Why tags can't be read is said in words of AWS or of the snapshot: that they can't is seen.
+    // The reason why tags can't be read differs between AWS and a snapshot: only the fact is
+    // compared.
     write(
         "see.rego",
         "package see\n\naccount := object.remove(input.account, {\"tags_unreadable\"})\n\n\
@@ -430,7 +433,7 @@ fn exit_codes(
     assert_eq!(ran.code, code, "{}{}", ran.stdout, ran.stderr);
 }
 
-/// A comment for a pull request: names that mean something to Markdown, HTML or a forge mean nothing
+/// A comment for a pull request: names that have a meaning in Markdown, HTML or a forge have none
 /// in it.
 #[test]
 fn a_plan_for_a_pull_request() {
@@ -479,7 +482,7 @@ decision := {"proceed": concat("", ["no", "where"])} if wish == "broken"
         groundcrew(dir.path(), &[&common[..], &["--format", format]].concat())
     };
     config("required");
-    // However it ends: a policy fails.
+    // Whatever the exit code is: a policy fails.
     let json = || serde_json::from_str::<Value>(&plan("json").stdout).unwrap();
     let id = json()["plan"].as_str().unwrap().to_owned();
     assert!(plan("text").stdout.contains(&format!("plan        {id}, which starts once it is")));

@@ -1,4 +1,4 @@
-//! `groundcrew policy test`, as its users run it.
+//! `groundcrew policy test`, run as a user does.
 
 mod common;
 
@@ -34,7 +34,7 @@ fn every_policy_that_comes_with_groundcrew_passes_its_cases() {
     let last = ran.stdout.lines().last().unwrap();
     let cases: usize = last.split(' ').next().unwrap().parse().unwrap();
     assert!(cases >= 40 && last.ends_with(" 0 failed"), "{last}");
-    // To measure what they reach changes no answer.
+    // Measuring coverage changes no result.
     let measured = groundcrew(&root(), &["policy", "test", "policies", "--coverage"]);
     let without: Vec<&str> =
         measured.stdout.lines().filter(|line| !line.contains(".rego: ")).collect();
@@ -137,7 +137,7 @@ fn what_can_never_pass_is_refused(#[case] cases: &str, #[case] told: &str) {
     let ran = test(&[("a.cases.toml", &format!("plugin = 'managed-tag'\n{cases}\n"))]);
     assert_eq!(ran.code, 2, "{}", ran.stdout);
     assert!(ran.stdout.starts_with("a.cases.toml:") && ran.stdout.contains(told), "{}", ran.stdout);
-    // Of what was never asked nothing has passed.
+    // A file that was not evaluated has not passed.
     assert!(!ran.stdout.contains("passed"), "{}", ran.stdout);
 }
 
@@ -171,7 +171,7 @@ fn nothing_to_test_is_an_error() {
     assert!(ran.stderr.contains("no test cases here"), "{}", ran.stderr);
 }
 
-/// The script of docs/writing-policies.md: each value that it can have is a branch to be tested.
+/// The script of docs/writing-policies.md: each of its values is a branch to test.
 #[test]
 fn the_lines_that_no_case_reaches_are_shown() {
     let dir = tempfile::tempdir().unwrap();
@@ -217,7 +217,7 @@ payments = "2026-12-01T00:00:00Z"
     assert_eq!(test(&held), "by-owner.rego: 6 of 10 lines reached; no case reaches 7, 12-14");
     let both = held + &late;
     assert_eq!(test(&both), "by-owner.rego: 8 of 10 lines reached; no case reaches 7, 12");
-    // Several files of cases can be about one script.
+    // Several files of cases can test one script.
     write(
         dir.path(),
         "early.cases.toml",

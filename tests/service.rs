@@ -138,7 +138,7 @@ impl Service {
         self.child.wait().unwrap();
     }
 
-    /// Has it end by SIGTERM, and answers its log.
+    /// Ends it by SIGTERM, and returns its log.
     fn stop(mut self) -> Vec<Value> {
         let pid = self.child.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
@@ -148,7 +148,7 @@ impl Service {
     }
 }
 
-/// What a host that is gone has begun is not in flight any more once AWS has ended it.
+/// An update of a killed host is not in flight any more once AWS has ended it.
 #[test]
 fn status_knows_what_has_ended() {
     let fixture = Fixture::of(vec![account(1, 3)], "");
@@ -204,7 +204,7 @@ fn a_fleet_is_updated_and_can_be_watched() {
     assert!(fixture.dir.path().join("groundcrew.db.sock").exists());
     let log = service.stop();
     assert!(!fixture.dir.path().join("groundcrew.db.sock").exists());
-    // The alarm about missing sweeps counts these; the stacks' filters say what they are.
+    // The alarm about missing sweeps counts these; the filters of the stacks define them.
     for stack in ["lambda", "fargate"] {
         let template = root().join(format!("deploy/cloudformation/{stack}.yaml"));
         let template = std::fs::read_to_string(template).unwrap();
@@ -227,11 +227,11 @@ fn a_fleet_is_updated_and_can_be_watched() {
     assert_eq!(fixture.aws.inspect("alerts"), json!([]));
 }
 
-/// Wherever it is just then.
+/// At any point of its work.
 #[test]
 fn killed_again_and_again_it_loses_and_repeats_nothing() {
     let fixture = Fixture::of((1..=8).map(|number| account(number, 4)).collect(), "");
-    // What a host received when it was killed is hidden for as long.
+    // Messages that a killed host received are hidden for this long.
     fixture.aws.call(
         "AmazonSQS.SetQueueAttributes",
         &json!({ "QueueUrl": fixture.aws.queue("updates.fifo"),
@@ -240,7 +240,7 @@ fn killed_again_and_again_it_loses_and_repeats_nothing() {
     let mut kills = 0;
     while fixture.ended() < 8 && kills < 20 {
         let service = fixture.start();
-        // Each time a bit further: the calls of AWS are what it has done.
+        // A bit later each time: the number of AWS calls measures the progress.
         let calls = || -> u64 {
             let calls = fixture.aws.inspect("calls");
             calls.as_object().unwrap().values().filter_map(Value::as_u64).sum()
@@ -259,7 +259,7 @@ fn killed_again_and_again_it_loses_and_repeats_nothing() {
     assert_eq!(fixture.aws.inspect("alerts"), json!([]));
 }
 
-/// A second host on one file is refused; on a table both go by the same cap.
+/// A second host on one file is refused; on a table both share one limit.
 #[test]
 fn two_hosts_share_a_table_and_not_a_file() {
     let fixture = Fixture::of(accounts(2), "");
@@ -405,7 +405,7 @@ fn nothing_starts_before_it_is_approved() {
     let approved = fixture.run(&["approve", plan, "--yes"]);
     assert_eq!(approved.code, 0, "{}", approved.stderr);
     eventually("two updates", || fixture.ended() == 2);
-    // Asked for once, by whichever run.
+    // Both runs together request the approval once.
     service.stop();
     let service = fixture.start();
     eventually("a sweep", || fixture.status()["sweep"]["current"] == 2);
@@ -416,7 +416,7 @@ fn nothing_starts_before_it_is_approved() {
 
 const ARN: &str = "arn:aws:sts::123456789012:assumed-role/groundcrew/session";
 
-/// Has whoever reads this at a terminal answer with a line.
+/// Runs this at a terminal and enters a line.
 const AT_A_TERMINAL: &str = r#"
 import os, pty, sys
 pid, terminal = pty.fork()
@@ -434,8 +434,8 @@ while True:
 sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 "#;
 
-/// A plan is shown before it is approved, with what is new of it; whoever approves is asked, or has
-/// to say that nobody is to be.
+/// A plan is shown before it is approved, with its changes; the operator confirms, or passes the
+/// option that skips the confirmation.
 #[test]
 fn an_approval_is_asked_for_and_signed() {
     let fixture = Fixture::of(accounts(2), "[[lanes]]\nname = \"only\"\n");
@@ -449,7 +449,7 @@ fn an_approval_is_asked_for_and_signed() {
         let mut command = command(fixture.dir.path());
         run_command(fixture.aws.environment(&mut command).env("USER", "ada").args(args))
     };
-    // Asked at a terminal.
+    // Confirmed at a terminal.
     let answer = |plan: &str, line: &str| {
         let mut binary = command(fixture.dir.path());
         fixture.aws.environment(&mut binary);
@@ -506,7 +506,7 @@ fn an_approval_is_asked_for_and_signed() {
     assert!(again.stdout.starts_with(&format!("{first}: approved already by {ARN} (ada@")));
     service.stop();
 
-    // Another plan takes its place.
+    // Another plan replaces it.
     let text = text.replace("name = \"only\"", "name = \"only\"\nconcurrency = 1");
     std::fs::write(&config, text).unwrap();
     let service = fixture.start();
@@ -531,13 +531,13 @@ fn an_approval_is_asked_for_and_signed() {
     fixture.assert_each_once(2);
 }
 
-/// Who ordered what, and when: for whoever asks, and in the log of the host that did it.
+/// The author, command and time: in `audit`, and in the log of the host that executed it.
 #[test]
 fn orders_are_in_the_trail_and_in_the_log() {
     let fixture = Fixture::of(accounts(1), "[[lanes]]\nname = \"only\"\n");
     let none = fixture.run(&["audit"]);
     assert_eq!((none.code, none.stdout.as_str()), (0, "No order was given.\n"), "{}", none.stderr);
-    // Nobody runs yet, and AWS takes no calls.
+    // No host runs yet, and AWS can't be reached.
     let mut alone = command(fixture.dir.path());
     alone.env("USER", "ada").args(["pause", "--config", "crew.toml"]);
     assert_eq!(run_command(&mut alone).code, 0);
@@ -607,7 +607,7 @@ fn a_sweep_is_made_when_it_is_asked_for_and_not_while_the_landing_zone_changes()
     service.stop();
 }
 
-/// What only the ledger knows: accounts that were given up, and that were moved.
+/// What only the ledger contains: dead-lettered and moved accounts.
 #[test]
 fn a_dry_sweep_knows_what_the_ledger_knows_and_writes_nothing() {
     let mut three = accounts(3);
@@ -632,7 +632,7 @@ fn a_dry_sweep_knows_what_the_ledger_knows_and_writes_nothing() {
     );
 }
 
-/// The stack of the Lambdas has none.
+/// The stack of Lambda functions has none.
 #[test]
 fn a_dry_sweep_needs_no_events_queue() {
     let fixture = Fixture::of(accounts(1), "");
@@ -644,7 +644,7 @@ fn a_dry_sweep_needs_no_events_queue() {
     assert!(dry.stdout.contains("1: 1 to update"), "{}{}", dry.stdout, dry.stderr);
 }
 
-/// An event becomes a message for each notifier, and that a case.
+/// An event becomes a message for each notifier, and the message becomes a case.
 #[test]
 fn an_account_that_lands_is_told_of_by_way_of_the_queue() {
     let fixture = Fixture::of(vec![], "[[notifiers]]\nname = \"ams\"\nplugin = \"ams-case\"\n");
@@ -689,7 +689,7 @@ fn a_config_without_queues_runs_nothing() {
     assert!(ran.stderr.contains("`updates_url` and `events_url`"), "{}", ran.stderr);
 }
 
-/// `status` and the like look; only a host, or an order, makes a ledger.
+/// `status` and similar commands only read; only a host or an operator command creates a ledger.
 #[test]
 fn looking_makes_no_ledger() {
     let fixture = Fixture::of(accounts(1), "");

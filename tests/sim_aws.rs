@@ -1,4 +1,4 @@
-//! `groundcrew sim-aws`: what it says at the start, and what it keeps.
+//! `groundcrew sim-aws`: its banner, and its saved state.
 
 mod common;
 
@@ -35,7 +35,7 @@ fn products(aws: &Server) -> Vec<(String, String)> {
     products.iter().map(|p| (text(&p["PhysicalId"]), text(&p["ProvisioningArtifactId"]))).collect()
 }
 
-/// What is pasted from the banner is enough to update exactly the outdated accounts.
+/// The commands of the banner are enough to update exactly the outdated accounts.
 #[test]
 fn what_the_banner_shows_is_enough_to_work_with() {
     let dir = tempfile::tempdir().unwrap();
@@ -71,7 +71,7 @@ fn what_the_banner_shows_is_enough_to_work_with() {
     updated.sort();
     assert_eq!(updated, outdated);
 
-    // Each name that is shown is one that is there.
+    // Each name in the banner exists.
     for line in aws.banner.lines().filter(|line| line.contains("/123456789012/groundcrew-")) {
         let url = line.split_whitespace().last().unwrap().trim_matches('"');
         let asked = json!({ "QueueUrl": url, "AttributeNames": ["QueueArn"] });
@@ -87,7 +87,7 @@ fn a_config_is_written_and_no_other_text_overwritten() {
     let path = dir.path().join("my.toml");
     let address = format!("127.0.0.1:{}", common::server::free_port());
     let options = ["--listen", &address, "--write-config", path.to_str().unwrap()];
-    // Twice, since the second start finds what the first has written.
+    // Twice, since the second start finds the file of the first.
     for _ in 0..2 {
         let mut run = command(dir.path());
         let server = Server::start(run.arg("sim-aws").args(options), address.clone());
@@ -102,7 +102,7 @@ fn a_config_is_written_and_no_other_text_overwritten() {
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "# mine\n");
 }
 
-/// Lets an update begin, and leaves a message in flight, one waiting, an item, a case and a tag.
+/// Starts an update, and leaves a message in flight, one waiting, an item, a case and a tag.
 fn work(aws: &Server) {
     let catalog = |operation: &str, body: Value| {
         aws.call(&format!("AWS242ServiceCatalogService.{operation}"), &body)
@@ -137,7 +137,7 @@ fn work(aws: &Server) {
     aws.call("AWSOrganizationsV20161128.TagResource", &tag);
 }
 
-/// What of it can be seen without changing anything.
+/// The state that can be read without changing anything.
 fn seen(aws: &Server) -> Vec<Value> {
     let product = json!({ "ResourceId": "000000000002" });
     let items = json!({ "TableName": "groundcrew", "KeyConditionExpression": "pk = :pk",
@@ -167,7 +167,7 @@ fn what_is_kept_goes_on(#[case] signal: &str) {
     let before = seen(&aws);
     assert_eq!(before[0][0]["end"], Value::Null, "the update is under way");
     if signal == "KILL" {
-        // The last thing that was done, and all before it.
+        // The last change, and all before it.
         eventually("it is kept", || {
             std::fs::read_to_string(&state).unwrap().contains(r#""tags":{"000000000002""#)
         });
@@ -182,7 +182,7 @@ fn what_is_kept_goes_on(#[case] signal: &str) {
     let told = format!("{} was not read", snapshot);
     assert!(aws.banner.contains(&told), "{}", aws.banner);
     assert_eq!(seen(&aws), before);
-    // The first is in flight still, and both are known by their deduplication ids.
+    // The first is still in flight, and both are known by their deduplication ids.
     let message = json!({ "QueueUrl": aws.queue("updates.fifo"), "MessageBody": "x",
         "MessageGroupId": "x", "MessageDeduplicationId": "second" });
     aws.call("AmazonSQS.SendMessage", &message);
@@ -192,7 +192,7 @@ fn what_is_kept_goes_on(#[case] signal: &str) {
     assert_eq!(bodies, ["second"]);
 }
 
-/// Two that keep one state would overwrite each other's.
+/// Two processes with the same state would overwrite each other's.
 #[test]
 fn a_state_is_kept_by_one_at_a_time() {
     let dir = tempfile::tempdir().unwrap();
@@ -208,11 +208,11 @@ fn a_state_is_kept_by_one_at_a_time() {
     assert_eq!(second.code, 1);
     assert!(second.stderr.contains("another `groundcrew sim-aws` keeps"), "{}", second.stderr);
     assert_eq!(aws.end("KILL"), None);
-    // Whoever is killed leaves no lock behind.
+    // A killed process leaves no lock behind.
     Server::sim_aws_with(&options);
 }
 
-/// A file that is no state, or is damaged, is named and never written to.
+/// A file that is not a state, or is damaged, is reported and never written to.
 #[rstest]
 #[case::nothing("", "no state of `groundcrew sim-aws`")]
 #[case::something_else("{\"accounts\":[]}\n", "no state of `groundcrew sim-aws`")]

@@ -1,4 +1,4 @@
-//! `groundcrew simulate`: the whole host against the simulated AWS, as its users run it.
+//! `groundcrew simulate`: the whole host against the simulated AWS, run as a user does.
 
 mod common;
 
@@ -51,7 +51,7 @@ fn runs(report: &Value) -> BTreeMap<String, Vec<(f64, f64)>> {
     lanes
 }
 
-/// The accounts that a snapshot has as outdated are updated, and no others, whatever artifacts it
+/// The accounts that are outdated in a snapshot are updated, and no others, whatever artifacts it
 /// names.
 #[rstest]
 #[case::no_artifact_is_named([None, None, None, None], None)]
@@ -174,7 +174,7 @@ fn every_account_ends_in_exactly_one_state(#[case] faults: &str, #[case] seeds: 
         assert_eq!(ends, 60, "{replay}");
         assert_eq!(of("held") + of("to_update"), 0, "{replay}");
         assert!(report["operations"]["max_concurrent"].as_u64().unwrap() <= 4, "{replay}");
-        // Each account that was given up is alerted once.
+        // Each dead-lettered account causes one alert.
         let alerts: Vec<&str> = report["alerts"]
             .as_array()
             .unwrap()
@@ -186,7 +186,7 @@ fn every_account_ends_in_exactly_one_state(#[case] faults: &str, #[case] seeds: 
             .collect();
         assert_eq!(alerts.len() as u64, of("failed"), "{replay}");
         assert_eq!(alerts.iter().collect::<BTreeSet<_>>().len(), alerts.len(), "{replay}");
-        // A lower lane starts nothing while a higher one is open.
+        // A later lane starts nothing while an earlier one is open.
         let lanes = runs(&report);
         if let (Some(tagged), Some(others)) = (lanes.get("tagged"), lanes.get("others")) {
             let end = tagged.iter().map(|run| run.1).fold(0.0, f64::max);
@@ -217,8 +217,8 @@ fn close_to_the_list_schedule() {
     assert!((1.0..=1.005).contains(&ratio), "{ratio}");
 }
 
-/// A plugin that loops for ever, traps, takes all memory or answers nonsense: the accounts are skipped with that reason, an
-/// alert says so, and the run comes to its end.
+/// A plugin that loops for ever, traps, takes all memory or returns an invalid result: the accounts
+/// are skipped with that reason, an alert reports it, and the run completes.
 #[rstest]
 #[case::loops("(loop $again (br $again))", "policy-failed: timeout")]
 #[case::traps("(unreachable)", "policy-failed: trap")]
@@ -301,7 +301,7 @@ fn what_cannot_be_used_is_a_usage_error(#[case] args: &[&str], #[case] told: &st
     assert!(ran.stderr.contains(told), "{}", ran.stderr);
 }
 
-/// Notifiers are told of what events say has landed, and of nothing that was there before.
+/// Notifiers are notified of the accounts that events report, and not of existing ones.
 #[rstest]
 #[case::nothing_else_to_do("0", 0)]
 #[case::beside_an_update("3", 3)]
@@ -393,7 +393,7 @@ fn failed_canaries_stop_production_where_it_asks_for_success() {
 #[test]
 fn failures_in_a_row_pause_a_lane_with_an_alert() {
     let report = rollout("", "concurrency = 1\nfailure_threshold = 1");
-    // The first failure of the first canary: nothing after it is started.
+    // The first failure of the first canary: no update after it is started.
     assert_eq!(counts(&report), (0, 0, 4));
     let why = report["waiting"]["why"].as_str().unwrap();
     assert!(why.contains("lane `canary` is paused: failed updates in a row: 1"), "{why}");
@@ -415,7 +415,7 @@ fn a_lane_soaks_after_those_before_it() {
     assert!((ended + 7200.0..ended + 7300.0).contains(&began), "{ended} {began}");
 }
 
-/// A pipeline stops for what went wrong, and for nothing else.
+/// A CI pipeline stops for failures, and for nothing else.
 #[rstest]
 #[case::all_is_well("", json!([]), 0)]
 #[case::an_account_fails("", json!(["no", "no"]), 1)]
@@ -434,7 +434,8 @@ fn exit_codes(#[case] policies: &str, #[case] failures: Value, #[case] code: i32
     assert_eq!(ran.code, code, "{}{}", ran.stdout, ran.stderr);
 }
 
-/// Accounts that a policy holds until a moment are done after it, which is no delay of the host.
+/// Accounts that a policy holds until a moment are updated after it, which does not count as a
+/// delay of the host.
 #[test]
 fn a_rehearsal_from_a_moment_on_takes_holds_into_the_lower_bound() {
     let dir = tempfile::tempdir().unwrap();

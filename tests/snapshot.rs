@@ -13,14 +13,14 @@ use groundcrew_sim::random_fleet;
 use rstest::rstest;
 use serde_json::{Value, json};
 
-/// A directory with an empty config, which is a complete one.
+/// A directory with an empty config, which is valid.
 fn prepare_dir() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("crew.toml"), "").unwrap();
     dir
 }
 
-/// An organization that has a bit of everything.
+/// An organization with a bit of everything.
 fn organization(accounts: usize) -> Snapshot {
     let mut snapshot = random_fleet(accounts, 50, 1);
     for (number, account) in snapshot.accounts.iter_mut().enumerate() {
@@ -50,7 +50,7 @@ fn calls(aws: &Server, operation: &str) -> u64 {
     aws.inspect("calls")[operation].as_u64().unwrap_or(0)
 }
 
-/// What was read is what is true, as far as it was known before.
+/// The snapshot matches the organization, except for what AWS doesn't return.
 fn assert_same(read: &Snapshot, truth: &Snapshot) {
     assert_eq!(read.accounts.len(), truth.accounts.len());
     for (read, truth) in read.accounts.iter().zip(&truth.accounts) {
@@ -166,7 +166,7 @@ fn what_may_not_be_listed_is_told_and_what_was_read_is_kept() {
     assert!(!dir.path().join("snapshot.json").exists());
 }
 
-/// Ended half-way, by hand or by force, it goes on where it stopped.
+/// Stopped half-way, by a signal or killed, it continues where it stopped.
 #[rstest]
 #[case::by_hand("INT", "stopped by SIGINT")]
 #[case::by_the_system("TERM", "stopped by SIGTERM")]
@@ -192,7 +192,7 @@ fn an_interrupted_run_goes_on(#[case] signal: &str, #[case] told: &str) {
     assert!(ran.stderr.contains("Going on with snapshot.json.partial"), "{}", ran.stderr);
     assert_same(&written(dir.path()), &truth);
     assert!(!dir.path().join("snapshot.json.partial").exists());
-    // Nothing is listed again; of the accounts, those of the last moments are asked again.
+    // Accounts are not listed again; only the tags of the last moments are read again.
     assert_eq!(calls(&aws, "ListAccounts"), listed);
     assert_eq!(calls(&aws, "SearchProvisionedProducts"), searched);
     let again = calls(&aws, "ListTagsForResource") - ACCOUNTS;
@@ -200,7 +200,7 @@ fn an_interrupted_run_goes_on(#[case] signal: &str, #[case] told: &str) {
     assert_eq!(calls(&aws, "GetResources"), 1);
 }
 
-/// Of another organization, nothing is used.
+/// A partial snapshot of another organization is not used.
 #[test]
 fn what_another_organization_left_is_read_anew() {
     let dir = prepare_dir();
@@ -214,7 +214,7 @@ fn what_another_organization_left_is_read_anew() {
     assert_same(&written(dir.path()), &truth);
 }
 
-/// What is kept of a reading only saves time: whatever stands in its place, the snapshot is taken.
+/// A partial snapshot only saves time: with anything in its place, the snapshot is taken.
 #[rstest]
 #[case::a_directory(|at: &Path| std::fs::create_dir(at).unwrap(), "it is a directory")]
 #[case::a_named_pipe(|at: &Path| common::fifo(at), "it is a named pipe (FIFO)")]
@@ -252,7 +252,7 @@ fn what_cannot_be_used_is_told(#[case] args: &[&str], #[case] code: i32, #[case]
     assert!(!dir.path().join("snapshot.json").exists());
 }
 
-/// It says so at once, since no repetition mends it.
+/// It is reported at once, since a retry can't help.
 #[test]
 fn without_credentials_nothing_is_tried() {
     let dir = prepare_dir();
@@ -264,7 +264,7 @@ fn without_credentials_nothing_is_tried() {
     assert!(begun.elapsed() < Duration::from_secs(10));
 }
 
-/// A policy that names the id of an OU sees the real one in a rehearsal, too.
+/// A policy that names the id of an OU gets the real one in a simulation, too.
 #[test]
 fn ids_of_units_survive_a_second_snapshot() {
     let (first, second) = (prepare_dir(), prepare_dir());
@@ -293,7 +293,7 @@ fn eventually(holds: impl Fn() -> bool) {
     }
 }
 
-/// Sends a signal, and answers the exit code.
+/// Sends a signal, and returns the exit code.
 fn end(child: Child, signal: &str, told: &str) -> Option<i32> {
     let kill = format!("-{signal}");
     let sent = Command::new("kill").args([&kill, &child.id().to_string()]).status().unwrap();

@@ -1,6 +1,6 @@
-//! A URL that is the secret, as those of webhooks of Slack, Teams and Discord are: it reaches the
-//! other system, and whatever groundcrew writes, anywhere, has it nowhere. The binary against the
-//! simulated AWS, and a server on loopback that repeats what it is asked for.
+//! A URL that is a secret, such as those of webhooks of Slack, Teams and Discord: it reaches the
+//! other system, and nothing that groundcrew writes contains it. The binary against the simulated
+//! AWS, and a server on loopback that repeats requests.
 
 #![cfg(unix)]
 
@@ -16,13 +16,13 @@ use common::{command, event, eventually, groundcrew, policy, root, run_command};
 use rstest::rstest;
 use serde_json::json;
 
-/// Secrets as such systems have them. Reported ones come here.
+/// Secrets in the form of such systems. Reported ones are added here.
 const SLACK: &str = "T012AB3C4/B056DE7F8/aBcDeFgHiJkLmNoPqRsTuVwX";
 const DISCORD: &str = "1187654321098765432/Kx7-pQ_2vN8sLmR4tYbW9zHcJdFgEaUoI3xV6nB1";
 const TEAMS: &str = "0a1b2c3d4e5f67890a1b2c3d4e5f6789/triggers/manual/paths/invoke\
     ?api-version=2016-06-01&sp=%2Ftriggers%2Fmanual%2Frun&sv=1.0&sig=Zx-9_WvQ7rTb8kQ2mN";
 
-/// What of a secret is enough to know that it is there: its last part, in any case.
+/// A part of a secret that proves its presence: its last part, ignoring case.
 fn telling_part(secret: &str) -> String {
     let last = secret.rsplit(['/', '=']).next().unwrap();
     last[..12].to_lowercase()
@@ -52,7 +52,7 @@ secrets = {{ hook = {{ env = "HOOK_PATH" }} }}
     )
 }
 
-/// Has everything logged, with the secret in the environment.
+/// Enables all logs, with the secret in the environment.
 fn prepare<'c>(aws: &Server, command: &'c mut Command, secret: &str) -> &'c mut Command {
     aws.environment(command.env("HOOK_PATH", secret).env("GROUNDCREW_LOG", "trace"))
 }
@@ -88,7 +88,7 @@ impl Written {
     }
 }
 
-/// A service whose telling fails for good: its log, the alert, the dead letter and the ledger.
+/// A service whose deliveries fail for good: its log, the alert, the dead letter and the ledger.
 #[rstest]
 #[case::slack("/services/$(hook)", SLACK, "400 Bad Request")]
 #[case::discord("/api/webhooks/$(hook)", DISCORD, "404 Not Found")]
@@ -146,7 +146,7 @@ fn a_service_that_fails(#[case] path: &str, #[case] secret: &str, #[case] status
     for name in ["groundcrew.db", "stderr"] {
         assert!(written.0.iter().any(|(written, _)| written == name), "no {name}");
     }
-    // What is written has the placeholder.
+    // The written texts have the placeholder.
     for name in ["alerts", "stderr"] {
         let (_, text) = written.0.iter().find(|(written, _)| written == name).unwrap();
         assert!(text.contains(&path.to_lowercase()), "{name}: {text}");
@@ -154,7 +154,7 @@ fn a_service_that_fails(#[case] path: &str, #[case] secret: &str, #[case] status
     written.assert_without(secret);
 }
 
-/// Commands that tell, or show what would be told: their output, log, alert and ledger.
+/// Commands that deliver, or show what would be delivered: their output, log, alert and ledger.
 #[rstest]
 #[case::a_success("200 OK", &["handle", "--config", "crew.toml", "event.json"], 0)]
 #[case::a_place("201 Created", &["notify", "--config", "crew.toml", "--event", "event.json", "--notifier", "hook"], 0)]
@@ -189,7 +189,7 @@ fn a_command(#[case] status: &str, #[case] args: &[&str], #[case] code: i32) {
     }
 }
 
-/// What keeps a request from being sent: the secret is named, and not shown.
+/// Faults that prevent sending a request: the secret is named, and not shown.
 #[rstest]
 #[case::a_whole_url("https://hooks.slack.com/services/T0/B0/hushhushhush")]
 #[case::another_host("/evil.example/hushhushhush")]
@@ -219,7 +219,7 @@ fn a_secret_that_can_not_be_used(#[case] secret: &str) {
     written.assert_without("hushhushhush");
 }
 
-/// Wrong configs are found by `check`, with their line.
+/// `check` finds wrong configs, with their line.
 #[rstest]
 #[case::unknown(
     "secrets = { hook",
@@ -247,7 +247,7 @@ fn wrong_configs(#[case] text: &str, #[case] instead: &str, #[case] told: &str) 
     assert!(said.contains(told), "{said}");
 }
 
-/// The example of the documentation is one that works.
+/// The example of the documentation works.
 #[test]
 fn the_documented_config() {
     let text = std::fs::read_to_string(root().join("docs/http.md")).unwrap();

@@ -13,8 +13,8 @@ const PLUGINS: [&str; 7] =
     ["managed-tag", "ams-case", "baseline-check", "billing", "cmdb", "webhook", "rego"];
 const TARGET: &str = "wasm32-wasip2";
 
-/// What the outer cargo set for the host's own crates and what must not leak into the
-/// build of the plugins: flags for another target, and wrappers such as clippy's.
+/// Variables that the outer cargo set for the host's own crates and that must not reach the build
+/// of the plugins: flags for another target, and wrappers such as clippy's.
 const NOT_FOR_PLUGINS: [&str; 9] = [
     "CARGO_BUILD_RUSTFLAGS",
     "CARGO_BUILD_TARGET",
@@ -61,7 +61,7 @@ fn build() -> Result<(), String> {
         return Err(format!("`{cargo:?}` failed; its output is above"));
     }
 
-    // Names this build: its plugins, and the dependencies that they are compiled by.
+    // Identifies this build: its plugins, and the dependencies that compile them.
     let mut identity = Sha256::new();
     let lock = workspace.join("Cargo.lock");
     let locked = std::fs::read(&lock).map_err(|error| format!("{}: {error}", lock.display()))?;
@@ -72,7 +72,7 @@ fn build() -> Result<(), String> {
         let from = built.join(format!("{}.wasm", plugin.replace('-', "_")));
         let component =
             std::fs::read(&from).map_err(|error| format!("{}: {error}", from.display()))?;
-        // A start doesn't have to compute what never changes.
+        // Computed here, so that no start has to compute it.
         let digest = Sha256::digest(&component);
         identity.update(digest);
         write(&output.join(format!("{plugin}.wasm")), &component)?;
@@ -86,7 +86,7 @@ fn write(path: &Path, bytes: &[u8]) -> Result<(), String> {
     std::fs::write(path, bytes).map_err(|error| format!("{}: {error}", path.display()))
 }
 
-/// Fails early and says what to do where the standard library for the target is missing.
+/// Fails early, with instructions, if the standard library for the target is missing.
 fn require_target() -> Result<(), String> {
     let rustc = env::var_os("RUSTC").unwrap_or_else(|| OsString::from("rustc"));
     let answer = Command::new(&rustc)

@@ -1,4 +1,4 @@
-"""How many notifications the service tells in a second: `notifications.py GROUNDCREW [EVENTS]`.
+"""How many notifications the service delivers in a second: `notifications.py GROUNDCREW [EVENTS]`.
 
 So many CreateManagedAccount events are put into the events queue of a simulated AWS; the service
 takes them, hands each over to the notifications queue, takes it out of there, looks the account up,

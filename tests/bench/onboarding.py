@@ -1,4 +1,4 @@
-"""How fast an account that landed becomes a case: groundcrew's package for Lambda, and a handler in
+"""How fast a created account becomes a case: groundcrew's package for Lambda, and a handler in
 Python, on one constant endpoint in one run.
 
     onboarding.py GROUNDCREW [HANDLER.py]
@@ -125,7 +125,7 @@ def event(number):
 
 
 def memory(pid):
-    """The most that was mapped, and what is the process's own now, in MiB."""
+    """The peak resident memory, and the private memory now, in MiB."""
     status = pathlib.Path("/proc/%d/status" % pid).read_text()
     return [int(re.search(name + r":\s+(\d+)", status)[1]) / 1024 for name in ("VmHWM", "RssAnon")]
 

@@ -34,7 +34,7 @@ COMMON = {
     "support": {"ValidationException"},
 }
 
-# Python knows no Unicode classes; these are close enough for what is answered here.
+# Python knows no Unicode classes; these are close enough for these responses.
 CLASSES = {
     r"\p{L}": "a-zA-Z",
     r"\p{M}": "\u0300-\u036f",
@@ -47,7 +47,7 @@ CLASSES = {
 
 @dataclass
 class Checker:
-    """Collects the answers and what is wrong with them."""
+    """Collects the responses and their problems."""
 
     problems: list = field(default_factory=list)
     answers: int = 0
@@ -58,7 +58,7 @@ class Checker:
         print(text)
 
     def watch(self, client):
-        """Looks at the raw answer of every call of a client."""
+        """Checks the raw response of every call of a client."""
         service = client.meta.service_model
 
         def answered(operation_model, response_dict, **_):

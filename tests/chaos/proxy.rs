@@ -1,6 +1,5 @@
-//! A proxy between groundcrew and AWS that breaks what goes through it: connections that end before
-//! the request is handed on, or after its effect; answers that come late; pages in HTML in the place
-//! of answers.
+//! A proxy between groundcrew and AWS that injects faults: connections that end before the request
+//! is forwarded, or after its effect; late responses; HTML pages in place of responses.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -10,21 +9,21 @@ use std::time::Duration;
 
 use fastrand::Rng;
 
-/// Of a hundred requests so many are broken.
+/// How many of a hundred requests are broken.
 const BROKEN: u32 = 12;
 
 const PAGE: &str = "<html><head><title>Bad Gateway</title></head></html>";
 
-/// What becomes of a request.
+/// The fault of a request.
 #[derive(Clone, Copy)]
 enum ProxyFault {
     Passes,
-    /// It is never handed on.
+    /// It is never forwarded.
     CutBefore,
-    /// It is, and the answer never comes.
+    /// It is forwarded, and the response is dropped.
     CutAfter,
     Slow(Duration),
-    /// A page comes instead, with this status; the request is handed on or not.
+    /// A page with this status replaces the response; the request is forwarded or not.
     Page(u16, bool),
 }
 
@@ -40,7 +39,7 @@ struct Shared {
     broken: AtomicUsize,
     requests: AtomicU64,
     rng: Mutex<Rng>,
-    /// Whether its pages may say 200 of a request that is never handed on.
+    /// Whether its pages may have status 200 for a request that is never forwarded.
     may_lie: bool,
 }
 
@@ -50,8 +49,8 @@ impl Proxy {
         Self::of(upstream, seed, true)
     }
 
-    /// The same to a webhook, to which 2xx means that it was taken: one that says so of a request that
-    /// is never handed on can't be told from the webhook itself.
+    /// The same to a webhook, for which 2xx means that it has accepted the request: a false 2xx of
+    /// a proxy can't be distinguished from one of the webhook.
     pub fn to_webhook(upstream: &str, seed: u64) -> Self {
         Self::of(upstream, seed, false)
     }
@@ -71,14 +70,14 @@ impl Proxy {
         std::thread::spawn(move || {
             for client in listener.incoming().map_while(Result::ok) {
                 let shared = serving.clone();
-                // Whoever hangs up, of the two, ends the exchange.
+                // The exchange ends when either side closes the connection.
                 std::thread::spawn(move || shared.exchange(client));
             }
         });
         Self { url, shared }
     }
 
-    /// From now on everything passes.
+    /// From now on all requests are forwarded.
     pub fn stop_faults(&self) {
         self.shared.injects_faults.store(false, Ordering::Relaxed);
     }
@@ -108,7 +107,7 @@ impl Shared {
         }
     }
 
-    /// One request and its answer.
+    /// One request and its response.
     fn exchange(&self, mut client: TcpStream) -> io::Result<()> {
         let request = read_request(&client)?;
         let fault = self.draw_fault();
@@ -142,7 +141,7 @@ impl Shared {
     }
 }
 
-/// A request, with the wish that the connection ends with its answer.
+/// Reads a request, and adds a header field that closes the connection after its response.
 fn read_request(client: &TcpStream) -> io::Result<Vec<u8>> {
     let mut reader = BufReader::new(client);
     let (mut request, mut length) = (Vec::new(), 0);

@@ -1,4 +1,4 @@
-//! The binary as a Lambda, under cargo-lambda's Runtime API.
+//! The binary as a Lambda function, under cargo-lambda's Runtime API.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -15,7 +15,7 @@ pub fn program(environment: &str, name: &str) -> Command {
     Command::new(path)
 }
 
-/// What a Lambda is started with, apart from what its runtime sets.
+/// The environment of a Lambda function, without the variables of its runtime.
 pub fn environment(aws: &Server, config: &Path) -> Value {
     json!({
         "AWS_ENDPOINT_URL": aws.url(),
@@ -23,12 +23,12 @@ pub fn environment(aws: &Server, config: &Path) -> Value {
         "AWS_SECRET_ACCESS_KEY": "testing",
         "AWS_REGION": "us-east-1",
         "GROUNDCREW_CONFIG": config,
-        // Not in the machine's own temporary folder, where anything may stand in its place.
+        // Not in the machine's own temporary folder, where any file may have this name.
         "GROUNDCREW_CACHE": Path::new(env!("CARGO_TARGET_TMPDIR")).join("plugin-cache"),
     })
 }
 
-/// A function that runs as a Lambda, and its Runtime API.
+/// The binary as a running Lambda function, and its Runtime API.
 pub struct Function {
     runtime: Server,
     /// The process.
@@ -37,7 +37,7 @@ pub struct Function {
 }
 
 impl Function {
-    /// With this config, and these variables besides.
+    /// Starts it with this config, and with these additional variables.
     pub fn start(aws: &Server, config: &str, variables: &[(&str, &str)]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let config_file = dir.path().join("crew.toml");

@@ -1,4 +1,4 @@
-//! An HTTP server that keeps what it is sent, as the other systems that notifiers tell.
+//! An HTTP server that keeps the requests that it receives: the other system of notifiers.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -56,19 +56,19 @@ impl Inbox {
         self.received.lock().unwrap().clone()
     }
 
-    /// Has it repeat in its answers what it is asked for.
+    /// Makes its responses repeat the request.
     pub fn echo_requests(&self) {
         self.echoes.store(true, Ordering::SeqCst);
     }
 
-    /// What it answers from now on, such as `503 Service Unavailable`; header fields may follow
-    /// in lines of their own.
+    /// Sets the status of its responses from now on, such as `503 Service Unavailable`; header
+    /// fields may follow in lines of their own.
     pub fn set_status(&self, status: &str) {
         *self.status.lock().unwrap() = status.to_owned();
     }
 }
 
-/// What it is asked for, in the forms in which systems repeat that: as it is, in JSON, in a URL.
+/// The request in the forms in which systems repeat it: unchanged, in JSON, in a URL.
 fn echo(line: &str) -> String {
     let url = line.split(' ').nth(1).unwrap_or_default();
     let (json, encoded) = (url.replace('/', "\\/"), url.replace('/', "%2F"));

@@ -1,4 +1,4 @@
-//! Software not written here: moto and ministack, with boto3 looking.
+//! Third-party software: moto and ministack, with boto3 as the client.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use super::function::program;
 use super::server::{Server, free_port};
 use super::{root, run_command};
 
-/// Runs a script of `tests/interop` against a server, and answers what it prints.
+/// Runs a script of `tests/interop` against a server, and returns its output.
 pub fn python(aws: &Server, script: &str, args: &[&str]) -> String {
     let mut command = program(".venv", "python");
     command.arg(root().join("tests/interop").join(script)).args(args);
@@ -22,7 +22,7 @@ pub fn moto() -> Server {
     Server::start(&mut command, format!("127.0.0.1:{port}"))
 }
 
-/// With a folder to work in. It repeats a failed invocation sooner than AWS does.
+/// Starts ministack with a folder to work in. It retries a failed invocation sooner than AWS does.
 pub fn ministack(dir: &Path) -> Server {
     let port = free_port();
     let mut command = program(".venv-ministack", "ministack");

@@ -1,12 +1,12 @@
-//! JSON as strict parsers read it: a name stands in an object once.
+//! JSON as strict parsers read it: each name occurs once in an object.
 
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
-/// Reads a text. A name that stands in an object twice is an error: which of the two counts is
-/// not said anywhere (RFC 8259, 4).
+/// Parses a text. A name that occurs twice in an object is an error: no standard says which of the
+/// two counts (RFC 8259, 4).
 pub fn strict(text: &str) -> serde_json::Result<Value> {
     serde_json::from_str::<Strict>(text).map(|Strict(value)| value)
 }

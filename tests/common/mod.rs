@@ -14,7 +14,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-/// How a run of the binary ended.
+/// The result of a run of the binary.
 pub struct CommandOutput {
     pub code: i32,
     pub stdout: String,
@@ -22,7 +22,7 @@ pub struct CommandOutput {
 }
 
 impl CommandOutput {
-    /// The JSON document on stdout of a command that tells of what it found wrong, or of nothing.
+    /// The JSON document on stdout of a command that has reported problems, or none.
     pub fn findings(&self) -> serde_json::Value {
         assert!((0..=1).contains(&self.code), "{}: {}", self.code, self.stderr);
         serde_json::from_str(&self.stdout)
@@ -42,13 +42,13 @@ pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
 }
 
-/// A config that comes with groundcrew, from the checkout.
+/// A config from the checkout's folder of policies.
 pub fn policy(name: &str) -> String {
     format!("policies/{name}.toml")
 }
 
-/// The binary, with compiled plugins cached for the tests alone, and nothing in its
-/// environment that would lead to a real AWS.
+/// The binary, with a compile cache for the tests alone, and no variable in its environment that
+/// leads to a real AWS.
 pub fn command(dir: &Path) -> Command {
     static CACHE: OnceLock<PathBuf> = OnceLock::new();
     let cache = CACHE.get_or_init(|| Path::new(env!("CARGO_TARGET_TMPDIR")).join("plugin-cache"));
@@ -70,7 +70,7 @@ pub fn command(dir: &Path) -> Command {
     command
 }
 
-/// Makes a named pipe, to which nobody writes.
+/// Makes a named pipe without a writer.
 pub fn fifo(path: &Path) {
     assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
 }
@@ -80,14 +80,14 @@ pub fn event(name: &str) -> String {
     std::fs::read_to_string(root().join(format!("tests/events/{name}.json"))).unwrap()
 }
 
-/// Waits for what another process does, for two minutes at most.
+/// Waits at most two minutes for a condition that another process fulfils.
 pub fn eventually(what: &str, done: impl FnMut() -> bool) {
     wait_for(Duration::from_secs(120), what, done);
 }
 
-/// Waits for what another process does.
+/// Waits for a condition that another process fulfils.
 pub fn wait_for(timeout: Duration, what: &str, mut done: impl FnMut() -> bool) {
-    // Whoever looks without a pause takes the processor from what it waits for.
+    // Polling without a pause would take the processor from the other process.
     const PAUSES: Range<Duration> = Duration::from_millis(10)..Duration::from_secs(1);
     let begun = Instant::now();
     let mut pause = PAUSES.start;

@@ -1,4 +1,4 @@
-//! Servers that tests talk to on loopback: the simulated AWS, and software not written here.
+//! Servers on loopback for tests: the simulated AWS, and third-party software.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -15,7 +15,7 @@ pub struct Server {
     child: Child,
     /// As in `127.0.0.1:4577`.
     pub address: String,
-    /// What the simulated AWS said at the start.
+    /// The output of the simulated AWS at the start.
     pub banner: String,
 }
 
@@ -27,7 +27,7 @@ impl Drop for Server {
 }
 
 impl Server {
-    /// `groundcrew sim-aws` on a free port, with an organization of so many accounts.
+    /// `groundcrew sim-aws` on a free port, with an organization of this many accounts.
     pub fn sim_aws(accounts: usize) -> Self {
         Self::sim_aws_with(&["--accounts", &accounts.to_string()])
     }
@@ -42,7 +42,7 @@ impl Server {
             .unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let mut banner = String::new();
-        // Its last line.
+        // The last line of the banner.
         while !banner.contains("\n  curl ") {
             assert_ne!(stdout.read_line(&mut banner).unwrap(), 0, "it has ended: {banner}");
         }
@@ -60,13 +60,14 @@ impl Server {
         Self { child, address, banner: String::new() }
     }
 
-    /// A process that listens nowhere.
+    /// A process that listens on no port.
     pub fn spawn(command: &mut Command) -> Self {
         let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         Self { child, address: String::new(), banner: String::new() }
     }
 
-    /// Ends it by a signal, such as `TERM`; answers its exit code, which none has that is killed.
+    /// Ends it by a signal, such as `TERM`; returns its exit code, or `None` if the signal killed
+    /// it.
     pub fn end(mut self, signal: &str) -> Option<i32> {
         let pid = self.child.id().to_string();
         let sent = Command::new("kill").args([&format!("-{signal}"), &pid]).status().unwrap();
@@ -74,7 +75,7 @@ impl Server {
         self.child.wait().unwrap().code()
     }
 
-    /// The memory that its process has, in bytes.
+    /// The memory of its process, in bytes.
     #[cfg(target_os = "linux")]
     pub fn memory(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
@@ -82,7 +83,7 @@ impl Server {
         line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
     }
 
-    /// Where it listens.
+    /// The URL at which it listens.
     pub fn address(&self) -> String {
         self.address.clone()
     }
@@ -101,7 +102,7 @@ impl Server {
         run_command(self.environment(&mut command(dir)).args(args))
     }
 
-    /// Leads a command to this AWS.
+    /// Makes a command use this AWS.
     pub fn environment<'c>(&self, command: &'c mut Command) -> &'c mut Command {
         command
             .env("AWS_ENDPOINT_URL", self.url())
@@ -110,22 +111,22 @@ impl Server {
             .env("AWS_SECRET_ACCESS_KEY", "testing")
     }
 
-    /// What the simulated AWS says for tests, under `/_groundcrew/`.
+    /// Reads the state of the simulated AWS for tests, under `/_groundcrew/`.
     pub fn inspect(&self, what: &str) -> Value {
         self.request("GET", &format!("/_groundcrew/{what}"), "")
     }
 
-    /// Has the simulated AWS do something, under `/_groundcrew/`.
+    /// Controls the simulated AWS, under `/_groundcrew/`.
     pub fn control(&self, what: &str, body: &str) -> Value {
         self.request("POST", &format!("/_groundcrew/{what}"), body)
     }
 
-    /// Invokes a function, and answers its answer, be it an error.
+    /// Invokes a function, and returns its response, which may be an error.
     pub fn invoke(&self, path: &str, event: &str) -> String {
         self.exchange("POST", path, "", event).1
     }
 
-    /// Calls an operation of AWS that takes JSON: the target is as in `AmazonSQS.SendMessage`.
+    /// Calls an AWS operation with a JSON body: the target is as in `AmazonSQS.SendMessage`.
     pub fn call(&self, target: &str, body: &Value) -> Value {
         let headers = format!(
             "X-Amz-Target: {target}\r\nContent-Type: application/x-amz-json-1.0\r\n\
@@ -157,7 +158,7 @@ impl Server {
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
         let body = match head.to_ascii_lowercase().contains("transfer-encoding: chunked") {
             false => body.to_owned(),
-            // Small answers come in one piece, between its size and the last, empty one.
+            // A small response has one chunk, between its size and the last, empty chunk.
             true => body.lines().nth(1).unwrap_or_default().to_owned(),
         };
         (head.to_owned(), body)

@@ -58,7 +58,7 @@ within_patience() {
     done
 }
 
-# Nothing but `true`, to tell a bad image from a machine that runs none.
+# An image with only `true`, to distinguish a bad image from a machine that can't run containers.
 mkdir "$work/true"
 for file in /bin/true $(ldd /bin/true | grep -o '/[^ ]*'); do
     cp --dereference --parents "$file" "$work/true"

@@ -26,7 +26,7 @@ SWEEP = '{ $.fields.event = "sweep_completed" }'
 
 
 class Stack:
-    """A stack that was made, and what is wrong with it."""
+    """A stack that was created, and its problems."""
 
     def __init__(self, client, name, template, wrong):
         self.client, self.name, self.template, self.wrong = client, name, template, wrong
@@ -181,7 +181,7 @@ def table(stack):
 
 
 def overlay(stack, parameters, environment):
-    """`GROUNDCREW_OVERLAY` is TOML, and says what the stack has and what was asked for."""
+    """`GROUNDCREW_OVERLAY` is TOML with the stack's resources and the chosen parameters."""
     text = environment.get("GROUNDCREW_OVERLAY", "")
     value = stack.client("ssm").get_parameter(Name=stack.ids["Overlay"])["Parameter"]["Value"]
     stack.is_("the overlay in the environment", text, value)
@@ -461,7 +461,7 @@ def functions(stack, parameters):
     others = lambdas.list_event_source_mappings(EventSourceArn=updates)["EventSourceMappings"]
     stack.is_("event source mappings of the updates queue", others, [])
 
-    # Who may invoke: the rules that have the function as a target, and nobody else.
+    # Only the rules that have the function as a target may invoke it.
     expected = {
         "EventsFunction": {rule_arn(stack, "LifecycleRule")},
         "UpdatesFunction": {

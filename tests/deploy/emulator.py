@@ -123,7 +123,7 @@ def deploy(client, stack, template, parameters):
 
 
 def without_unknown(template):
-    """The template without what ministack does not know, and what was left out."""
+    """The template without resources that ministack does not know, and the removed ones."""
     resources = template["Resources"]
     left_out = [name for name, one in resources.items() if one["Type"] in UNKNOWN]
     kept = {name: dict(one) for name, one in resources.items() if name not in left_out}

@@ -27,7 +27,7 @@ def tool(name):
 
 
 def cfn_lint(template):
-    """What cfn-lint finds, errors, warnings and hints alike."""
+    """The findings of cfn-lint: errors, warnings and informational ones."""
     run = subprocess.run(
         [tool("cfn-lint"), "--include-checks", "I", "--format", "json", str(template)],
         capture_output=True,
@@ -45,7 +45,7 @@ def cfn_lint(template):
 
 
 def checkov(template):
-    """What checkov finds; fails when it looked at nothing."""
+    """The findings of checkov; fails if it checked nothing."""
     run = subprocess.run(
         [tool("checkov"), "--skip-download", "--framework", "cloudformation", "--output", "json"]
         # Not the whole path: it gets into what checkov looks at, and where it has forty letters and

@@ -1,4 +1,4 @@
-"""Prepares and looks at a fleet update whose queues are in ministack, and whose organization,
+"""Prepares and inspects a fleet update whose queues are in ministack, and whose organization,
 topic and ledger are in moto: `fleet.py organization N`, `fleet.py queues`, `fleet.py letters URL`.
 
 Prints JSON. The endpoint and credentials come from the environment.
@@ -51,7 +51,7 @@ def queues():
 
 
 def letters(url):
-    """What is in a dead-letter queue."""
+    """The messages in a dead-letter queue."""
     messages = boto3.client("sqs").receive_message(
         QueueUrl=url, MaxNumberOfMessages=10, VisibilityTimeout=0
     )

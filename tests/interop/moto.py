@@ -1,4 +1,4 @@
-"""What the tests do and look at in moto, by boto3: `moto.py prepare` or `moto.py look`.
+"""What the tests prepare and read in moto, by boto3: `moto.py prepare` or `moto.py look`.
 
 Prints JSON. The endpoint and credentials come from the environment.
 """

@@ -1,4 +1,4 @@
-"""Asks Open Policy Agent itself what its built-in functions answer, and writes that down.
+"""Evaluates built-in functions with Open Policy Agent itself, and writes their results to a file.
 
     python3.14 -m venv /tmp/opa && /tmp/opa/bin/pip install opa-golib-python-bindings==0.4.4
     /tmp/opa/bin/python tests/interop/opa.py plugins/rego/src/tests/opa/builtins.txt

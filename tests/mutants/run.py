@@ -34,7 +34,7 @@ TARGET = ROOT / os.environ.get("CARGO_TARGET_DIR", "target")
 WORK_DIR = TARGET / "mutants"
 COPY = WORK_DIR / "source"
 NEXTEST = subprocess.run(["cargo", "nextest", "--version"], capture_output=True).returncode == 0
-# So many failed tests are named; more are counted.
+# Most failed tests that are named; the others are counted.
 MAX_LISTED = 3
 # A mutant may make a test wait for ever. It gets so many times as long as without a mutant, and at
 # least so many seconds, since other things may be running now and not then.
@@ -79,7 +79,7 @@ def mutants():
 
 
 def copy():
-    """Copies the tree as it is now. What is the same already keeps its time."""
+    """Copies the tree as it is now. Unchanged files keep their times."""
     listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     names = subprocess.run(listed, cwd=ROOT, check=True, capture_output=True, text=True).stdout
     names = {name for name in names.split("\0") if name and (ROOT / name).is_file()}
@@ -225,7 +225,7 @@ def main():
 
 
 if __name__ == "__main__":
-    # Whoever ends this ends what it has started.
+    # A signal that ends this also ends the processes that it has started.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     try:
         sys.exit(main())

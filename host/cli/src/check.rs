@@ -1,4 +1,4 @@
-//! `groundcrew check`: is this config fit for use?
+//! `groundcrew check`: checks a config.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::loaded_config::{LoadedConfig, PluginSelection, read_config};
 use crate::output::print_sanitized;
 use crate::ports::NoSupportCases;
 
-/// Prints every problem on stdout, as linters do, or what was found when all is well.
+/// Prints every problem on stdout, as linters do, or a summary if there is none.
 pub fn run(options: &Check) -> Result<(), CommandError> {
     let runtime = crate::runtime::current_thread()?;
     let loading = async {
@@ -34,7 +34,7 @@ pub fn run(options: &Check) -> Result<(), CommandError> {
     }
 }
 
-/// Shows problems, one a line.
+/// Prints problems, one a line.
 fn found(problems: &str) -> Result<(), CommandError> {
     print_sanitized(&format!("{problems}\n"))?;
     Err(CommandError::Usage(format!(
@@ -43,8 +43,8 @@ fn found(problems: &str) -> Result<(), CommandError> {
     )))
 }
 
-/// Requests that bundled notifiers would make and that no grant covers. A host says so when it makes
-/// one.
+/// Requests of bundled notifiers that no grant covers. A host reports such a request only when it
+/// is made.
 fn ungranted_requests(options: &Check, loaded: &LoadedConfig) -> Vec<String> {
     let file = options.config.display();
     let of = |notifier: &NotifierConfig| {
@@ -114,7 +114,7 @@ fn describe(options: &Check, loaded: &LoadedConfig) -> String {
             Some(_) => {
                 format!("  no policies: every outdated account is updated in lane `{lane}`")
             }
-            // Notifiers, plans and rehearsals need none.
+            // Notifications, plans and simulations need none.
             None => format!(
                 "  no policies, and no `updates_url` in [queues]: no account is updated; `plan` and \
                  `simulate` take every outdated one in lane `{lane}`"
@@ -128,7 +128,7 @@ fn describe(options: &Check, loaded: &LoadedConfig) -> String {
     lines.join("\n") + "\n"
 }
 
-/// What a notifier's settings say that is a secret, never shown.
+/// Secrets in plain text in a notifier's settings. Their values are never shown.
 fn plain_secrets(notifier: &NotifierConfig) -> Vec<String> {
     let plugin_config = &notifier.plugin_config;
     let warning = |(at, text): (String, &str)| {

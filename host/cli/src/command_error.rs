@@ -1,4 +1,4 @@
-//! How commands fail, and what is said then.
+//! How commands fail, and their messages.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -9,7 +9,7 @@ use groundcrew_engine::SweepError;
 
 use crate::formatting;
 
-/// How a command ended, when it didn't work.
+/// Why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub enum CommandError {
     /// The user has to change a config, a file or an option.
@@ -18,16 +18,16 @@ pub enum CommandError {
     /// Something else went wrong.
     #[error("{0}")]
     Other(String),
-    /// AWS, or the ledger, does not do what is asked of it.
+    /// AWS, or the ledger, returned an error.
     #[error("{0}\n`groundcrew doctor`, with the same --config, shows what is in the way")]
     Aws(String),
-    /// Nothing is wrong: a plan has changes, and its exit code is to tell.
+    /// Nothing is wrong: a plan has changes, and the exit code reports it.
     #[error("{} to be updated, now or later", formatting::count(*.0, "account"))]
     Changes(usize),
 }
 
 impl CommandError {
-    /// The same failure after something that did work.
+    /// The same failure, with what succeeded before it.
     pub fn with_context(self, what_worked: &str) -> Self {
         let after = |text: String| format!("{what_worked}: {text}");
         match self {
@@ -52,7 +52,7 @@ impl CommandError {
 }
 
 impl From<AwsError> for CommandError {
-    /// Without good credentials its text says what to do already.
+    /// The text of a credentials error already says what to do.
     fn from(error: AwsError) -> Self {
         match error.needs_credentials() {
             true => Self::Other(error.to_string()),
@@ -62,7 +62,7 @@ impl From<AwsError> for CommandError {
 }
 
 impl From<LedgerError> for CommandError {
-    /// Without good credentials its text says what to do already.
+    /// The text of a credentials error already says what to do.
     fn from(error: LedgerError) -> Self {
         match error {
             LedgerError::Credentials(_) => Self::Other(error.to_string()),
@@ -82,7 +82,8 @@ impl From<SweepError> for CommandError {
     }
 }
 
-/// That policies fail: what they decide is not what they are written for. `None` where none does.
+/// The error for failing policies, whose decisions are not those that they are written for. `None`
+/// if no policy fails.
 pub fn failing_policies_error<'a>(policies: impl Iterator<Item = &'a str>) -> Option<CommandError> {
     let names: BTreeSet<&str> = policies.collect();
     let names: Vec<String> = names.into_iter().map(|name| format!("`{name}`")).collect();

@@ -1,5 +1,5 @@
-//! `groundcrew explain`: one account, every policy that is asked, what each sees and says, and
-//! which one wins.
+//! `groundcrew explain`: one account, every policy that is evaluated, the input and decision of
+//! each, and which one wins.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -21,20 +21,20 @@ use crate::plan::{AccountDecision, read_snapshot};
 use crate::ports::NoSupportCases;
 use crate::snapshot::read_live_account;
 
-/// What policies are asked and say about an account.
+/// The input and the decisions of the policies for an account.
 #[derive(Debug, Serialize)]
 struct Report {
     at: Timestamp,
     action: Action,
     cause: Cause,
     account: Account,
-    /// Why policies would not be asked now, if so.
+    /// Why policies would not be evaluated now, if so.
     #[serde(skip_serializing_if = "Option::is_none")]
     not_asked: Option<String>,
     #[serde(rename = "answers")]
     results: Vec<PolicyResultReport>,
     decision: AccountDecision,
-    /// What would be decided if monitored policies had a say, where that is something else.
+    /// The final decision if monitored policies counted, if it differs.
     #[serde(skip_serializing_if = "Option::is_none")]
     with_monitored: Option<AccountDecision>,
 }
@@ -62,7 +62,7 @@ struct Product {
     target_artifact: String,
 }
 
-/// What one policy says.
+/// The decision of one policy.
 #[derive(Debug, Serialize)]
 struct PolicyResultReport {
     policy: String,
@@ -94,7 +94,7 @@ pub fn run(options: &Explain) -> Result<(), CommandError> {
 }
 
 async fn report(options: &Explain) -> Result<Report, CommandError> {
-    // What is wrong with the config is told before AWS is read.
+    // Errors of the config are reported before AWS is read.
     let loaded = read_config(Some(&options.config))?
         .load(PluginSelection::All, Arc::new(NoSupportCases))
         .await?;
@@ -222,7 +222,7 @@ impl PolicyResultReport {
     }
 }
 
-/// The report as a person reads it.
+/// The report as text.
 fn render(report: &Report) -> String {
     let mut out = String::new();
     // Writing to a string can't fail.
@@ -314,7 +314,7 @@ fn write_account(report: &Report, out: &mut String) -> std::fmt::Result {
     Ok(())
 }
 
-/// A verdict in words.
+/// A decision in words.
 fn describe_decision(
     decision: &str,
     lane: Option<&str>,

@@ -1,11 +1,11 @@
-//! Writing files so that they are there whole or not at all.
+//! Writes files atomically.
 
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-/// Writes a file beside it, and renames it when it is complete.
+/// Writes to a temporary file beside the file, and renames it when it is complete.
 pub fn write_atomic(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let temporary = with_suffix(path, &format!(".{}.tmp", std::process::id()));
     let written = File::create(&temporary).and_then(|mut file| {
@@ -14,13 +14,13 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> io::Result<()> {
         std::fs::rename(&temporary, path)
     });
     if written.is_err() {
-        // What is left of it is of no use; that it can't be removed is no further news.
+        // The temporary file is of no use. The write error is the one to report.
         let _ = std::fs::remove_file(&temporary);
     }
     written
 }
 
-/// Whether a file can be written there, without writing it.
+/// Whether a file can be written to this path, without writing it.
 ///
 /// # Errors
 /// Why it can't.
@@ -32,7 +32,7 @@ pub fn check_writable(path: &Path) -> io::Result<()> {
     File::create(&temporary).and_then(|_| std::fs::remove_file(&temporary))
 }
 
-/// The path with something after its name.
+/// The path with a suffix after its name.
 pub fn with_suffix(path: &Path, ending: &str) -> PathBuf {
     let mut name = OsString::from(path);
     name.push(ending);

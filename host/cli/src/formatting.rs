@@ -1,4 +1,4 @@
-//! How numbers, moments and lines are written for people.
+//! Formats numbers, times and lines for people.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 /// Columns of the screen.
 const WIDTH: usize = 80;
-/// Where values begin, and lines that go on.
+/// The column at which values begin, and continued lines.
 const INDENT: usize = 12;
 
 /// `1 problem`, `2 problems`.
@@ -20,7 +20,7 @@ pub fn count(number: usize, thing: &str) -> String {
     }
 }
 
-/// `, 3 closed`, to end a list of numbers of accounts; nothing where none is.
+/// `, 3 closed`, the end of a list of numbers of accounts; empty when no account is closed.
 pub fn and_closed(closed: usize) -> String {
     match closed {
         0 => String::new(),
@@ -57,7 +57,7 @@ pub fn format_minute(moment: Timestamp) -> String {
     moment.strftime("%Y-%m-%d %H:%M UTC").to_string()
 }
 
-/// The first few.
+/// The first few items.
 pub fn list(items: &[&str]) -> String {
     match items.len() {
         0..=3 => items.join(", "),
@@ -65,11 +65,11 @@ pub fn list(items: &[&str]) -> String {
     }
 }
 
-/// Writes a text within 80 columns; what does not fit in a line goes on below, indented.
+/// Writes a text within 80 columns; continued lines are indented.
 pub fn paragraph(out: &mut String, text: &str) -> std::fmt::Result {
     let text = keep_commands_unbroken(&printable(text));
     let mut line = String::new();
-    // Spaces at the beginning are indentation, spaces within it align.
+    // Spaces at the beginning are indentation, spaces within the text align.
     for (index, word) in text.split(' ').enumerate() {
         if !line.trim().is_empty() && line.chars().count() + 1 + word.chars().count() > WIDTH {
             writeln!(out, "{}", line.trim_end())?;
@@ -82,8 +82,8 @@ pub fn paragraph(out: &mut String, text: &str) -> std::fmt::Result {
     writeln!(out, "{}", line.trim_end())
 }
 
-/// A text in lines that begin at a column and end with the screen. A word that fits in no line,
-/// such as an ARN, is left whole, so that it can be copied.
+/// A text in lines that begin at a column and end at column 80. A word that fits in no line, such
+/// as an ARN, is not broken, so that it can be copied.
 pub fn wrap(text: &str, column: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for word in keep_commands_unbroken(&printable(text)).split_whitespace() {
@@ -99,11 +99,11 @@ pub fn wrap(text: &str, column: usize) -> Vec<String> {
     lines
 }
 
-/// Stands for a space at which no line is broken. Printable texts have none.
+/// Stands for a space at which the line is not broken. Printable texts don't contain it.
 const NO_BREAK_SPACE: char = '\u{1}';
 
-/// The text with its commands in one piece: one that a line break has cut in two does something else
-/// when it is pasted.
+/// The text without line breaks within its commands: a command that is cut in two does something
+/// else when it is pasted.
 fn keep_commands_unbroken(text: &str) -> String {
     let mut rest = text;
     let mut whole = String::with_capacity(text.len());
@@ -116,7 +116,7 @@ fn keep_commands_unbroken(text: &str) -> String {
     whole + rest
 }
 
-/// Writes how often each operation of AWS was called.
+/// Writes the number of calls of each AWS operation.
 pub fn write_aws_calls(out: &mut String, by_operation: &BTreeMap<String, u64>) -> std::fmt::Result {
     let total: u64 = by_operation.values().sum();
     writeln!(out, "AWS calls   {}", thousands(total))?;

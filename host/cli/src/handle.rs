@@ -1,5 +1,5 @@
-//! `groundcrew handle`: one EventBridge event, through the real code path, against whatever
-//! AWS the environment names.
+//! `groundcrew handle`: handles one EventBridge event, through the real code path, with the AWS
+//! that the environment names.
 
 use std::path::Path;
 
@@ -14,12 +14,12 @@ use crate::loaded_config::{PluginSelection, read_config};
 use crate::output::{print, to_json};
 use crate::ports::{RealAws, environment};
 
-/// What was done, as it is printed and as the Lambda answers.
+/// The result, as it is printed and as the Lambda returns it.
 #[derive(Debug, Serialize)]
 pub struct Report {
     pub event: Option<String>,
     pub outcome: String,
-    /// By which rule it was ignored.
+    /// The rule by which it was ignored.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rule: Option<NoDeliveryReason>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -34,7 +34,7 @@ pub struct Notification {
     pub account: Option<String>,
     pub outcome: String,
     pub reference: Option<String>,
-    /// By which rule it was not told.
+    /// The rule by which it was skipped.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rule: Option<NoDeliveryReason>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -44,7 +44,7 @@ pub struct Notification {
 #[derive(Debug, Serialize)]
 pub struct Alert {
     pub subject: String,
-    /// Whether there is a topic that it went to. Otherwise it is in the log alone.
+    /// Whether it was published to a topic. Otherwise it is only in the log.
     pub published: bool,
 }
 
@@ -65,7 +65,7 @@ pub fn run(options: &Handle) -> Result<(), CommandError> {
     report_outcomes(handled, has_topic)
 }
 
-/// Prints what became of each event, as a list where there are several, and fails if one did.
+/// Prints the result of each event, as a list if there are several, and fails if one failed.
 pub fn report_outcomes(handled: Vec<EventReport>, has_topic: bool) -> Result<(), CommandError> {
     let failures: Vec<String> = handled.iter().filter_map(failure_summary).collect();
     let report = |handled| Report::of(handled, has_topic);
@@ -83,7 +83,7 @@ pub fn report_outcomes(handled: Vec<EventReport>, has_topic: bool) -> Result<(),
     }
 }
 
-/// What went wrong, in one line; `None` when nothing did.
+/// The failures in one line; `None` if there are none.
 pub fn failure_summary(handled: &EventReport) -> Option<String> {
     if handled.outcome != EventOutcome::Failed {
         return None;
@@ -102,7 +102,7 @@ pub fn failure_summary(handled: &EventReport) -> Option<String> {
 }
 
 impl Report {
-    /// What was done where alerts have a topic, or none.
+    /// The report of an event. `has_topic`: whether alerts have a topic.
     pub fn of(handled: EventReport, has_topic: bool) -> Self {
         Self {
             event: handled.event,

@@ -1,5 +1,5 @@
-//! `groundcrew health`: asks the service of this machine whether it is well. For images, which have
-//! no other program that could.
+//! `groundcrew health`: checks the health of the service on this machine. For images, which contain
+//! no other program that could do it.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -14,12 +14,12 @@ use crate::command_error::CommandError;
 use crate::commands::Health;
 use crate::output::print;
 
-/// Less than what container runtimes wait for a health check.
+/// Shorter than the timeout of container runtimes for a health check.
 const TIMEOUT: Duration = Duration::from_secs(4);
-/// Of the answer, so much is read.
+/// Most bytes of the response that are read.
 const MAX_BODY_BYTES: usize = 64 << 10;
 
-/// Why the service is not well.
+/// Why the service is not healthy.
 #[derive(Debug, thiserror::Error)]
 enum HealthError {
     #[error("{0}: nobody listens there: {1}; is `groundcrew run` running with that --listen?")]
@@ -43,7 +43,7 @@ pub fn run(options: &Health) -> Result<(), CommandError> {
     print(&answer.map_err(|error| CommandError::Other(error.to_string()))?)
 }
 
-/// The answer, if it is a good one.
+/// The response, if its status is a success.
 async fn request_health(address: SocketAddr) -> Result<String, HealthError> {
     let stream = TcpStream::connect(address)
         .await
@@ -51,7 +51,7 @@ async fn request_health(address: SocketAddr) -> Result<String, HealthError> {
     let failed = |error: hyper::Error| HealthError::Answer(address, error.into());
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(failed)?;
-    // Ends with the answer, or with this process.
+    // Ends with the response, or with this process.
     tokio::spawn(connection);
     let request = Request::get("/healthz")
         .header(header::HOST, address.to_string())

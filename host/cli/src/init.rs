@@ -1,5 +1,5 @@
-//! `groundcrew init`: writes a config to begin with. Asks nothing: what matters is an option, and
-//! everything else is in the file with a comment.
+//! `groundcrew init`: writes a first config. It is not interactive: the important values are
+//! options, and everything else is in the file with a comment.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -17,17 +17,17 @@ const DEFAULT_ACCOUNT_QUOTA: u8 = 5;
 
 pub fn run(options: &Init) -> Result<(), CommandError> {
     let (out, name) = (&options.out, options.out.display());
-    // Where stdout goes is not known.
+    // It is not known where stdout goes.
     let named = out.to_str().filter(|name| *name != "-");
     let suggestions = named.map(CommandFormatter::with_config).unwrap_or_default();
     let text = render(options, &suggestions);
-    // What an option says may be no value for its key.
+    // The value of an option may be invalid for its key.
     Config::parse(&name.to_string(), &text)
         .map_err(|problems| CommandError::Usage(format!("{problems}\nnothing was written")))?;
     if out == Path::new("-") {
         return print(&text);
     }
-    // A link that leads nowhere is there too.
+    // A symbolic link to nothing exists too.
     if !options.force && out.symlink_metadata().is_ok() {
         return Err(CommandError::Usage(format!(
             "{name}: is there already, and was left as it is; name another file with --out, or \
@@ -40,7 +40,7 @@ pub fn run(options: &Init) -> Result<(), CommandError> {
     print(&format!("{name}: written\n{}", next_steps(&suggestions, "  ")))
 }
 
-/// What to do with it.
+/// What to do next with the config.
 fn next_steps(suggestions: &CommandFormatter, indent: &str) -> String {
     let steps = [
         ("check", "is it fit for use?"),
@@ -54,12 +54,12 @@ fn next_steps(suggestions: &CommandFormatter, indent: &str) -> String {
     commands.iter().map(line).collect()
 }
 
-/// A text as TOML writes it.
+/// A text as a TOML string.
 fn to_toml_string(text: &str) -> String {
     toml::Value::String(text.to_owned()).to_string()
 }
 
-/// The config that these options ask for.
+/// The config for these options.
 pub fn render(options: &Init, suggestions: &CommandFormatter) -> String {
     let mut out = String::new();
     // Writing to a string can't fail.
@@ -143,7 +143,7 @@ fn write(options: &Init, suggestions: &CommandFormatter, out: &mut String) -> st
          # groundcrew.db beside this one. Several hosts, or a Lambda, need a DynamoDB table."
     )?;
     write_section(out, "ledger", &[("table", &options.table, "groundcrew".to_owned())])?;
-    // The last section ends the file.
+    // The file ends with the last section.
     out.truncate(out.trim_end().len());
     out.push('\n');
     Ok(())
@@ -173,7 +173,7 @@ fn write_policy(options: &Init, out: &mut String) -> std::fmt::Result {
     }
 }
 
-/// A table with what options gave; what they didn't is there as an example.
+/// A table with the values of options; keys without an option's value are there as examples.
 fn write_section(
     out: &mut String,
     name: &str,

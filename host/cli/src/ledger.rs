@@ -1,4 +1,4 @@
-//! The ledger that a config names, opened for a host or reached for an operator.
+//! The ledger of a config, opened by a host or connected to by an operator's command.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -20,12 +20,12 @@ pub struct OpenLedger {
     pub notifications: Arc<dyn NotificationLedger>,
     /// The file, if it is one and this process has it open.
     pub file: Option<(PathBuf, Arc<FileLedger>)>,
-    /// Whether it is a file that another process, which runs now, has open.
+    /// Whether it is a file that another running process has open.
     pub shared: bool,
 }
 
 impl OpenLedger {
-    /// For a host: a file is locked against every other.
+    /// For a host: a file is locked exclusively.
     pub fn open_exclusive(read: &ParsedConfig, clients: &Clients) -> Result<Self, CommandError> {
         match &read.config.ledger.location {
             LedgerLocation::Table(table) => {
@@ -48,7 +48,7 @@ impl OpenLedger {
         }
     }
 
-    /// For a command: a file that a running host has open is reached through that host.
+    /// For a command: if a running host has the file open, the command connects to that host.
     pub async fn connect(read: &ParsedConfig, clients: &Clients) -> Result<Self, CommandError> {
         let LedgerLocation::File(file) = &read.config.ledger.location else {
             return Self::open_exclusive(read, clients);
@@ -68,8 +68,7 @@ impl OpenLedger {
         }
     }
 
-    /// For a command that only looks: it makes no file. Where there is none, the ledger is an empty
-    /// one.
+    /// For a command that only reads: it creates no file. Without a file, the ledger is empty.
     pub async fn connect_read_only(
         read: &ParsedConfig,
         clients: &Clients,

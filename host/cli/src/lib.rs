@@ -1,7 +1,7 @@
-//! The command line: parses the command line, and hands over to the command.
+//! The command line: parses the arguments and runs the command.
 //!
-//! Exit codes are those of docs/commands.md: 0 when nothing is wrong, 1 when something failed, 2
-//! for a wrong config or usage, and 3 when a plan has changes and was asked to say so.
+//! docs/commands.md lists the exit codes: 0 when nothing is wrong, 1 when something failed, 2 for a
+//! wrong config or usage, and 3 when a plan has changes and `--detailed-exitcode` was given.
 
 #![deny(missing_docs)]
 
@@ -51,15 +51,16 @@ use commands::{Cli, Command, PolicyCommand};
 pub fn main() -> ExitCode {
     let is_lambda = runtime::is_lambda();
     let command = if is_lambda { None } else { Some(Cli::parse().command) };
-    // Logs go to stderr, which is why stdout can be piped. Silent unless asked for, but in a
-    // Lambda and in the service, whose log is all that is seen of them.
+    // Logs go to stderr, so that stdout can be piped. By default only a Lambda and the service log
+    // anything: their log is their only output.
     let long_running = is_lambda || matches!(command, Some(Command::Run(_)));
     let unless_told = if long_running { "info,aws_config=warn" } else { "off" };
     let filter = EnvFilter::try_from_env("GROUNDCREW_LOG").unwrap_or_else(|_| unless_told.into());
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
-        // It would say so on stderr, and end the process when that is what can't be written to.
+        // Such errors would be written to stderr, and would end the process if stderr can't be
+        // written to.
         .log_internal_errors(false)
         .json()
         .init();

@@ -27,9 +27,9 @@ use crate::output::print_stderr;
 use crate::plan_rules::{self, PolicyRules};
 use crate::script_data::ScriptData;
 
-/// A config as it was read; its plugins are not loaded yet.
+/// A parsed config; its plugins are not loaded yet.
 pub struct ParsedConfig {
-    /// As far as it could be read: what is wrong reads as its default.
+    /// As far as it could be read: a wrong value is replaced by its default.
     pub config: Config,
     problems: Vec<Problem>,
     name: String,
@@ -37,7 +37,7 @@ pub struct ParsedConfig {
     base: PathBuf,
     /// Sends the HTTP requests of notifiers.
     http: Arc<dyn HttpTransport>,
-    /// Where the lines are noted that the evaluations of scripts reach, if they are.
+    /// Collects the lines that evaluations of scripts reach, if coverage is measured.
     coverage: Option<Arc<Coverage>>,
 }
 
@@ -45,7 +45,7 @@ pub struct ParsedConfig {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PluginSelection {
     All,
-    /// Those that have a part in onboarding. A cold start pays for every plugin it loads.
+    /// The plugins of onboarding. A cold start pays for every plugin that it loads.
     Notifications,
 }
 
@@ -60,8 +60,7 @@ pub struct LoadedConfig {
     settings: Vec<String>,
 }
 
-/// Reads a config file, with what the environment lays over it. No file at all is the empty
-/// config.
+/// Reads a config file and the overlay of the environment. Without a file the config is empty.
 pub fn read_config(file: Option<&Path>) -> Result<ParsedConfig, CommandError> {
     let overlay = match std::env::var(config::OVERLAY_VARIABLE) {
         Ok(overlay) => overlay,
@@ -76,22 +75,22 @@ pub fn read_config(file: Option<&Path>) -> Result<ParsedConfig, CommandError> {
     read_with(file, &overlay)
 }
 
-/// Reads a config file as it is, for use elsewhere than here.
+/// Reads a config file without the overlay, for use on another machine.
 pub fn read_without_overlay(file: &Path) -> Result<ParsedConfig, CommandError> {
     read_with(Some(file), "")
 }
 
-/// What to do where there is no config at all.
+/// What to do without a config.
 const NO_CONFIG: &str = "there is no config: name one with --config FILE or in the environment \
                          variable GROUNDCREW_CONFIG, or have `groundcrew init` write \
                          ./groundcrew.toml";
 
-/// Whether it is the config that is taken when none is named, and isn't there.
+/// Whether the file is the default config and doesn't exist.
 fn is_missing_default(file: &Path) -> bool {
     file == Path::new(DEFAULT_CONFIG) && matches!(file.try_exists(), Ok(false))
 }
 
-/// The config that is taken when none is named, where it is there.
+/// The default config, if it exists.
 pub fn find_default_config() -> Option<PathBuf> {
     let file = Path::new(DEFAULT_CONFIG);
     (!is_missing_default(file)).then(|| file.to_owned())
@@ -135,13 +134,12 @@ impl ParsedConfig {
         &self.text
     }
 
-    /// A path of the config, which is relative to the file.
+    /// Resolves a path of the config, which is relative to the file.
     pub fn path(&self, path: &Path) -> PathBuf {
         self.base.join(path)
     }
 
-    /// The config, for commands that use no plugin. What is wrong with it is an error all the
-    /// same.
+    /// The config, for commands that use no plugin. Its problems are an error all the same.
     pub fn into_config(self) -> Result<Config, CommandError> {
         match self.problems.is_empty() {
             true => Ok(self.config),
@@ -149,24 +147,24 @@ impl ParsedConfig {
         }
     }
 
-    /// Adds what is wrong with it for a certain use.
+    /// Adds the problems of the config for a certain use.
     pub fn with_problems(mut self, problems: Vec<Problem>) -> Self {
         self.problems.extend(problems);
         self
     }
 
-    /// Has the HTTP requests of notifiers sent. Without this none is.
+    /// Sends the HTTP requests of notifiers with this transport. Without it none are sent.
     pub fn with_http(self, http: Arc<dyn HttpTransport>) -> Self {
         Self { http, ..self }
     }
 
-    /// Has the lines noted that the evaluations of scripts reach.
+    /// Collects the lines that the evaluations of scripts reach.
     pub fn with_coverage(self, coverage: Option<Arc<Coverage>>) -> Self {
         Self { coverage, ..self }
     }
 
-    /// Loads the plugins and has them check their settings. Everything that is wrong is told
-    /// at once. Notifiers that may open support cases do so through `support`.
+    /// Loads the plugins, which check their settings. All problems are reported at once. Notifiers
+    /// with a grant open support cases through `support`.
     pub async fn load(
         self,
         selection: PluginSelection,
@@ -201,7 +199,7 @@ impl ParsedConfig {
                     policies.push(Arc::new(loaded));
                 }
                 Err(error) => {
-                    // What it would name can't be told: its lanes are given the benefit of doubt.
+                    // Its lanes are unknown: assume that it may name any.
                     named.push(NamedLanes::Any);
                     problems.extend(describe_load_error(
                         "policy",
@@ -228,7 +226,7 @@ impl ParsedConfig {
         if selection == PluginSelection::All {
             problems.extend(config.check_lanes(&named));
         }
-        // Where the log says nothing, stderr does.
+        // If the log doesn't show it, stderr does.
         if let Some(trouble) = runtime.cache_warning()
             && !tracing::enabled!(target: "groundcrew_plugins", tracing::Level::WARN)
         {
@@ -242,7 +240,7 @@ impl ParsedConfig {
 }
 
 impl LoadedConfig {
-    /// What the update engine goes by. `host` is the name of this host in the ledger.
+    /// The settings of the update engine. `host` is the name of this host in the ledger.
     pub fn update_settings(&self, host: String) -> UpdateSettings {
         let updates = &self.config.updates;
         UpdateSettings {
@@ -259,7 +257,7 @@ impl LoadedConfig {
         }
     }
 
-    /// What a plan is made of besides the version, where plans need approval.
+    /// The rules of a plan, if plans need approval.
     pub fn plan_rules(&self) -> Option<PlanRules> {
         let policies = self.config.policies.iter().zip(&self.policies).zip(&self.settings);
         let policies: Vec<PolicyRules<'_>> = policies
@@ -279,9 +277,8 @@ impl LoadedConfig {
         }
     }
 
-    /// What a plan is made of besides the version: with other lanes, or other policies or
-    /// settings of theirs, it is another plan. Comments, or how often somebody looks, change
-    /// nothing.
+    /// The rules of a plan in a canonical form. Other lanes, other policies or other settings of
+    /// theirs make another plan. Comments and intervals don't.
     fn canonical_plan_rules(&self) -> String {
         let updates = &self.config.updates;
         let lanes = self.config.lanes.iter().map(|lane| {
@@ -314,7 +311,7 @@ impl LoadedConfig {
         .to_string()
     }
 
-    /// What onboarding goes by. `host` is the name of this host in the ledger.
+    /// The settings of onboarding. `host` is the name of this host in the ledger.
     pub fn notification_settings(&self, host: String) -> NotificationSettings {
         let notifiers = self.config.notifiers.iter().zip(&self.notifiers);
         let policies = self.configured_policies(Action::Onboard, FailureHandling::Retry);
@@ -342,10 +339,11 @@ impl LoadedConfig {
         }
     }
 
-    /// The policies as they are asked about an action, one after the other.
+    /// The pipeline of the policies for an action.
     pub fn pipeline(&self, action: Action) -> PolicyPipeline {
         match action {
-            // As `Notifications` has it: without lanes, and told unless a policy says no.
+            // As in `Notifications`: without lanes, and delivered unless a policy decides against
+            // it.
             Action::Onboard => {
                 let policies = self.configured_policies(action, FailureHandling::Retry);
                 PolicyPipeline::new(policies, LaneNames::default(), Fallback::Proceed)
@@ -358,7 +356,7 @@ impl LoadedConfig {
         }
     }
 
-    /// The policies that are asked about an action.
+    /// The policies that are evaluated for an action.
     fn configured_policies(
         &self,
         action: Action,
@@ -422,7 +420,7 @@ fn notifier_spec(
         sha256: plugin_config.sha256.clone(),
         settings: plugin_config.settings.json.clone(),
         limits: plugin_config.limits,
-        // A plugin without the grant is told so when it asks.
+        // A plugin without the grant is refused when it calls it.
         support: Some(SupportGrant {
             cases: support.clone(),
             service_codes: notifier.grants.support_cases.clone(),
@@ -440,7 +438,7 @@ fn notifier_spec(
     }
 }
 
-/// Where the code of a plugin comes from.
+/// The source of a plugin's code.
 pub fn plugin_source(plugin: &config::PluginSource, base: &Path) -> Source {
     match plugin {
         config::PluginSource::Bundled(name) => Source::Bundled(name.clone()),
@@ -451,8 +449,8 @@ pub fn plugin_source(plugin: &config::PluginSource, base: &Path) -> Source {
     }
 }
 
-/// Problems of a plugin, each at its line: rejected settings where they are written,
-/// everything else where the plugin is named.
+/// Problems of a plugin, each at its line: rejected settings where they are written, all others
+/// where the plugin is named.
 fn describe_load_error(
     what: &str,
     plugin_config: &PluginConfig,
@@ -495,22 +493,22 @@ fn describe_load_error(
     }
 }
 
-/// Problems have a line each, whatever a compiler says.
+/// A problem in one line, also when a compiler's message has several.
 fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Where a package has its compiled plugins: `cache` beside this binary. Not beside the config,
-/// which may come from anywhere: compiled code has all the rights of the binary, and so has to
-/// come with it.
+/// The folder of a package's compiled plugins: `cache` beside this binary. It is not beside the
+/// config, which may come from anywhere: compiled code has all rights of the binary, and so it has
+/// to come with it.
 fn packaged_dir() -> Option<PathBuf> {
     let dir = std::env::current_exe().ok()?.parent()?.join("cache");
-    // What is there and is no directory is told of, and done without.
+    // A file of that name is reported, and ignored.
     dir.symlink_metadata().is_ok().then_some(dir)
 }
 
-/// Where compiled plugins are kept: `GROUNDCREW_CACHE`, or the user's cache directory, or what
-/// a Lambda may write to. An empty `GROUNDCREW_CACHE` means nowhere.
+/// The directory of compiled plugins: `GROUNDCREW_CACHE`, or the user's cache directory, or the
+/// directory that a Lambda may write to. An empty `GROUNDCREW_CACHE` disables the cache.
 pub fn cache_dir() -> Option<PathBuf> {
     if let Some(dir) = std::env::var_os("GROUNDCREW_CACHE") {
         return (!dir.is_empty()).then(|| dir.into());

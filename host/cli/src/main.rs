@@ -1,4 +1,4 @@
-//! The `groundcrew` binary. All of it is in the library beside it, which the tests use too.
+//! The `groundcrew` binary. All of its code is in the library, which the tests use too.
 
 use std::process::ExitCode;
 

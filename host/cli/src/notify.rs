@@ -1,4 +1,4 @@
-//! `groundcrew notify`: tells one notifier of one event, or shows what it would be told.
+//! `groundcrew notify`: sends one event to one notifier, or shows what the notifier would send.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -47,7 +47,7 @@ pub fn run(options: &Notify) -> Result<(), CommandError> {
     })
 }
 
-/// The events in a file, each of which is one.
+/// The events in a file.
 fn read_events(path: &Path) -> Result<Vec<Arc<Event>>, CommandError> {
     let events = envelope::events(&read_event(path)?).into_iter();
     events.map(|event| event.map(Arc::new)).collect::<Result<_, _>>().map_err(|wrong| {
@@ -69,12 +69,12 @@ async fn deliver(
     for event in events {
         handled.push(notifications.deliver_to(event, &options.notifier).await);
     }
-    // By hand nobody is alerted.
+    // A command by hand sends no alerts.
     report_outcomes(handled, false)
 }
 
-/// Has it told to systems in which nothing is yet. What is known of the account comes from AWS
-/// Organizations all the same, where that can be reached.
+/// Delivers the event to simulated systems, which are empty. Account data comes from AWS
+/// Organizations all the same, if that can be reached.
 async fn dry_run(
     options: &Notify,
     read: ParsedConfig,
@@ -146,7 +146,7 @@ fn render(
     out
 }
 
-/// JSON with a line for each field; anything else as it is.
+/// JSON with a line for each field; anything else unchanged.
 fn pretty(body: &str) -> String {
     let value: Option<Value> = serde_json::from_str(body).ok();
     let pretty = value.and_then(|value| serde_json::to_string_pretty(&value).ok());

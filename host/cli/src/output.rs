@@ -7,8 +7,8 @@ use serde::Serialize;
 
 use crate::command_error::CommandError;
 
-/// Writes to stdout. Whoever reads it may close it early, as `head` does: that is no error. A
-/// full disk is one.
+/// Writes to stdout. The reader may close it early, as `head` does: that is not an error. A full
+/// disk is one.
 pub fn print(text: &str) -> Result<(), CommandError> {
     let mut stdout = std::io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
@@ -19,18 +19,19 @@ pub fn print(text: &str) -> Result<(), CommandError> {
     }
 }
 
-/// Writes a line to stderr. Whoever read it may be gone: then nobody misses it, and what the command
-/// does is not to end by that.
+/// Writes a line to stderr. If the reader has closed it, the line is lost, and the command
+/// continues.
 pub fn print_stderr(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
 }
 
-/// Writes a screen to stdout: what texts from elsewhere have in them can't steer a terminal.
+/// Writes a text to stdout without control characters, so that data from elsewhere can't control
+/// the terminal.
 pub fn print_sanitized(text: &str) -> Result<(), CommandError> {
     print(&printable_lines(text))
 }
 
-/// A document for programs.
+/// A JSON document for programs.
 pub fn to_json(report: &impl Serialize) -> Result<String, CommandError> {
     let json = serde_json::to_string_pretty(report);
     json.map(|json| json + "\n").map_err(|error| CommandError::Other(error.to_string()))

@@ -1,5 +1,5 @@
-//! The rules that make a plan, as they are shown to people who compare two plans. Knows the config
-//! and the digests of its policies; reads nothing.
+//! The rules of a plan in words, for people who compare two plans. Uses only the config and the
+//! digests of its policies; reads nothing.
 
 use std::collections::BTreeMap;
 
@@ -11,10 +11,10 @@ use sha2::{Digest, Sha256};
 
 use crate::formatting::format_duration;
 
-/// So many hexadecimal digits of a digest are shown.
+/// Shown hexadecimal digits of a digest.
 const DIGITS: usize = 12;
 
-/// A policy that has a say in updates.
+/// A policy that is evaluated for updates.
 pub struct PolicyRules<'p> {
     pub config: &'p PolicyConfig,
     /// SHA-256 of its component or script.
@@ -23,7 +23,7 @@ pub struct PolicyRules<'p> {
     pub settings: &'p str,
 }
 
-/// What each rule is about, and what it says, in the words of the config.
+/// Each rule by its subject, in the words of the config.
 pub fn describe_rules(config: &Config, policies: &[PolicyRules<'_>]) -> BTreeMap<String, String> {
     let updates = &config.updates;
     let names: Vec<&str> =
@@ -136,7 +136,7 @@ plugin = "managed-tag"
         ");
     }
 
-    /// Whatever makes another plan is seen.
+    /// Every change that makes another plan is shown.
     #[rstest]
     #[case("soak = \"1h\"", "soak = \"2h\"", "lane production")]
     #[case("failure_threshold = 3", "failure_threshold = 4", "lane production")]

@@ -1,4 +1,4 @@
-//! Puts the ports together: on the simulated AWS, and on the one that the environment names.
+//! Composes the ports of a host: on the simulated AWS, and on the AWS of the environment.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,7 +30,7 @@ use crate::command_error::CommandError;
 use crate::ledger::OpenLedger;
 use crate::loaded_config::{LoadedConfig, ParsedConfig};
 
-/// The name that simulated hosts have in the ledger: the same, so that runs repeat.
+/// The name of simulated hosts in the ledger: always the same, so that runs repeat.
 pub const SIMULATED_HOST: &str = "simulation";
 
 /// SDK clients on the simulated AWS.
@@ -46,7 +46,7 @@ pub fn simulated_clients(sim: &SimAws) -> Clients {
     environment.clients()
 }
 
-/// What the ports of a host are put together from, on the simulated AWS and on the real one alike.
+/// The parts of a host's ports, the same for the simulated AWS and the real one.
 struct HostParts {
     clients: Clients,
     catalog: Arc<dyn Catalog>,
@@ -56,12 +56,12 @@ struct HostParts {
     notification_ledger: Arc<dyn NotificationLedger>,
     notification_queue: Option<Arc<dyn NotificationQueue>>,
     clock: Arc<dyn Clock>,
-    /// Its name in the claims of notifications: no two processes have the same.
+    /// The name of the host in the claims of notifications: no two processes have the same.
     host: String,
 }
 
 impl HostParts {
-    /// What tells notifiers of events, with these plugins.
+    /// Delivers the notifications of events, with these plugins.
     fn notifications(&self, loaded: &LoadedConfig) -> Notifications {
         let ports = NotificationPorts {
             catalog: self.catalog.clone(),
@@ -75,7 +75,7 @@ impl HostParts {
         Notifications::new(ports, loaded.notification_settings(self.host.clone()))
     }
 
-    /// A whole host on these queues.
+    /// All ports of a host, with these queues.
     fn ports(
         &self,
         loaded: &LoadedConfig,
@@ -102,9 +102,8 @@ impl HostParts {
     }
 }
 
-/// The simulated AWS under the real SDKs. What a config says of queues, topic, product,
-/// launch path and ledger is the simulation's own instead: nothing real is named, let alone
-/// reached.
+/// The simulated AWS behind the real SDKs. The simulation's own queues, topic, product, launch path
+/// and ledger replace those of the config: no real resource is used.
 fn simulated_parts(sim: &SimAws, clients: Clients) -> HostParts {
     let ledger = Arc::new(MemoryLedger::new());
     HostParts {
@@ -141,7 +140,7 @@ pub fn simulated_ports(
     parts.ports(loaded, updates, events, observer)
 }
 
-/// What tells notifiers on a simulated AWS, for one event by hand.
+/// Delivers notifications on a simulated AWS, for one event by hand.
 pub fn simulated_notifications(
     sim: &SimAws,
     clients: Clients,
@@ -152,7 +151,7 @@ pub fn simulated_notifications(
     HostParts { directory, alerts, ..simulated_parts(sim, clients) }.notifications(loaded)
 }
 
-/// What commands need that only read: no ledger, no queue, no topic.
+/// The ports of commands that only read: no ledger, no queue, no topic.
 pub struct ReadOnlyPorts {
     pub clients: Clients,
     pub catalog: Arc<dyn Catalog>,
@@ -161,7 +160,7 @@ pub struct ReadOnlyPorts {
 }
 
 impl ReadOnlyPorts {
-    /// On the AWS that the environment names.
+    /// Connects to the AWS of the environment.
     pub async fn connect(config: &Config) -> Self {
         let clients = environment(config).await.clients();
         Self {
@@ -190,7 +189,7 @@ fn catalog(clients: &Clients, config: &Config) -> ServiceCatalog {
     ServiceCatalog::new(clients.service_catalog.clone(), &factory.product_name, launch_path)
 }
 
-/// What a process needs on the AWS that its environment names.
+/// The connections of a process to the AWS of its environment.
 pub struct RealAws {
     clients: Clients,
     ledger: OpenLedger,
@@ -200,14 +199,15 @@ pub struct RealAws {
 }
 
 impl RealAws {
-    /// Finds credentials and endpoints, and opens the ledger; a file is this process's alone.
+    /// Resolves credentials and endpoints, and opens the ledger; a file is locked exclusively.
     pub async fn open_exclusive(read: &ParsedConfig) -> Result<Self, CommandError> {
         let clients = environment(&read.config).await.clients();
         let ledger = OpenLedger::open_exclusive(read, &clients)?;
         Ok(Self::from_parts(clients, ledger))
     }
 
-    /// Finds credentials and endpoints, and reaches the ledger, through the service if that runs.
+    /// Resolves credentials and endpoints, and connects to the ledger, through the service if it
+    /// runs.
     pub async fn connect(
         read: &ParsedConfig,
         environment: Environment,
@@ -217,8 +217,8 @@ impl RealAws {
         Ok(Self::from_parts(clients, ledger))
     }
 
-    /// The same for a command that only looks, on an environment of its choice: a ledger file that
-    /// isn't there is not made.
+    /// The same for a command that only reads, with an environment of its choice: a missing ledger
+    /// file is not created.
     pub async fn connect_read_only(
         read: &ParsedConfig,
         environment: Environment,
@@ -233,8 +233,8 @@ impl RealAws {
         Self { clients, ledger, host, clock: Arc::new(SystemClock) }
     }
 
-    /// By a clock that goes on evenly when the machine's jumps: for a process that lives long. A
-    /// Lambda is frozen between its ticks, which looks like a jump.
+    /// Uses a monotonic clock that ignores jumps of the machine's clock: for a process that lives
+    /// long. A Lambda is frozen between its ticks, which looks like a jump.
     pub fn with_steady_clock(self) -> Self {
         Self { clock: Arc::new(JumpTolerantClock::new(self.clock)), ..self }
     }
@@ -244,12 +244,12 @@ impl RealAws {
         &self.ledger
     }
 
-    /// Who calls, as AWS knows them, where it can be asked.
+    /// The ARN of the caller, if STS returns it.
     pub async fn caller_arn(&self) -> Option<String> {
         groundcrew_aws::caller_arn(&self.clients).await
     }
 
-    /// How often each operation of AWS was called.
+    /// The number of calls of each AWS operation.
     pub fn call_counter(&self) -> &groundcrew_aws::CallCounter {
         &self.clients.call_counter
     }
@@ -259,19 +259,19 @@ impl RealAws {
         catalog(&self.clients, config)
     }
 
-    /// The updates queue, where the config names one.
+    /// The updates queue, if the config names one.
     pub fn update_queue(&self, config: &Config) -> Option<SqsUpdateQueue> {
         let url = config.queues.updates_url.as_ref()?;
         Some(SqsUpdateQueue::new(self.clients.sqs.clone(), url))
     }
 
-    /// The notifications queue, where the config names one.
+    /// The notifications queue, if the config names one.
     pub fn notification_queue(&self, config: &Config) -> Option<Arc<dyn NotificationQueue>> {
         let url = config.queues.notifications_url.as_ref()?;
         Some(Arc::new(SqsNotificationQueue::new(self.clients.sqs.clone(), url)))
     }
 
-    /// How many messages are in the notifications queue; `None` where the config names none.
+    /// The number of messages in the notifications queue; `None` if the config names none.
     pub async fn notifications_depth(
         &self,
         config: &Config,
@@ -292,7 +292,7 @@ impl RealAws {
         self.ports_with(loaded, observer, events, true)
     }
 
-    /// The same for a process that is given events otherwise.
+    /// The same for a process that gets events in another way.
     pub fn ports_without_events(
         &self,
         loaded: &LoadedConfig,
@@ -343,8 +343,8 @@ impl RealAws {
         }
     }
 
-    /// The name of this process in the ledger. One file has one host at a time, which has the
-    /// same name after a restart: it goes on at once with what it was about to tell.
+    /// The name of this process in the ledger. A ledger file has one host at a time, whose name is
+    /// the same after a restart: so it can continue its own claims at once.
     pub fn host(&self) -> String {
         match self.ledger.file {
             Some(_) => "file".to_owned(),
@@ -352,8 +352,8 @@ impl RealAws {
         }
     }
 
-    /// What a sweep needs that nobody hears of, and that takes no events: beside a Lambda there is
-    /// no queue of them.
+    /// The ports of a dry run of a sweep: it publishes no alerts and takes no events. A Lambda
+    /// stack has no queue of events.
     pub fn dry_run_ports(
         &self,
         loaded: &LoadedConfig,
@@ -364,7 +364,7 @@ impl RealAws {
         Ok(HostPorts { notifications: None, ..ports })
     }
 
-    /// Where people are told.
+    /// The destination of alerts.
     pub fn alerts(&self, config: &Config) -> Arc<dyn Alerts> {
         match &config.alerts_topic {
             Some(topic) => Arc::new(SnsAlerts::new(self.clients.sns.clone(), topic)),
@@ -377,18 +377,18 @@ impl RealAws {
         Arc::new(AwsSupport::new(self.clients.support.clone()))
     }
 
-    /// The way to other systems, with secrets of this process and of Secrets Manager.
+    /// The HTTP transport to other systems, with secrets of this process and of Secrets Manager.
     pub fn http(&self) -> Arc<dyn HttpTransport> {
         Arc::new(http(&self.clients, self.clock.clone()))
     }
 
-    /// What tells notifiers of events, with these plugins.
+    /// Delivers the notifications of events, with these plugins.
     pub fn notifications(&self, loaded: &LoadedConfig) -> Notifications {
         self.parts(&loaded.config).notifications(loaded)
     }
 }
 
-/// The way to other systems, to look at it without a ledger.
+/// The HTTP transport to other systems, for checks without a ledger.
 pub fn direct_http(clients: &Clients) -> DirectHttp {
     http(clients, Arc::new(SystemClock))
 }
@@ -407,7 +407,7 @@ impl Clock for SystemClock {
     }
 }
 
-/// Of a process that takes events from no queue.
+/// For a process that takes events from no queue.
 struct NoEvents;
 
 #[async_trait]
@@ -425,7 +425,7 @@ impl EventQueue for NoEvents {
     }
 }
 
-/// Where alerts go without a topic: into the log.
+/// Writes alerts to the log if there is no topic.
 struct LoggedAlerts;
 
 #[async_trait]
@@ -436,7 +436,7 @@ impl Alerts for LoggedAlerts {
     }
 }
 
-/// For commands that load notifiers and tell nobody.
+/// For commands that load notifiers and deliver nothing.
 pub struct NoSupportCases;
 
 #[async_trait]

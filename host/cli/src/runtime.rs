@@ -1,10 +1,10 @@
-//! What this process runs on.
+//! The environment of this process.
 
 use tokio::runtime::Runtime;
 
 use crate::command_error::CommandError;
 
-/// Whether this process is a Lambda. With arguments it is a command all the same.
+/// Whether this process is a Lambda function. With arguments it is a command, even in Lambda.
 pub fn is_lambda() -> bool {
     std::env::var_os("AWS_LAMBDA_RUNTIME_API").is_some() && std::env::args_os().len() <= 1
 }

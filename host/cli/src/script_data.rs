@@ -1,5 +1,5 @@
-//! The data file beside a policy script: `rings.data.toml` or `rings.data.json` for
-//! `rings.rego`. What the config says under `[policies.settings]` goes before it, key by key.
+//! The data file of a policy script: `rings.data.toml` or `rings.data.json` for `rings.rego`. Keys
+//! under `[policies.settings]` of the config have priority over it.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -16,10 +16,10 @@ pub struct ScriptData {
 }
 
 impl ScriptData {
-    /// The data file of a plugin, if it is a script that has one.
+    /// The data file of a plugin, if the plugin is a script that has one.
     ///
     /// # Errors
-    /// What is wrong with it, naming it.
+    /// What is wrong with the file, with its name.
     pub fn of(plugin: &PluginSource, base: &Path) -> Result<Option<Self>, String> {
         let PluginSource::Script(script) = plugin else { return Ok(None) };
         let named = |extension: &str| script.with_extension(extension);
@@ -50,13 +50,14 @@ impl ScriptData {
         Ok(Some(Self { name, settings }))
     }
 
-    /// The script's data: what the config says, and of the file what it doesn't say.
+    /// The script's data: the settings of the config, and the keys of the file that the config
+    /// doesn't have.
     pub fn merge_into(&self, settings: &PluginSettings) -> PluginSettings {
         let file = self.settings.json.as_object().cloned().unwrap_or_default();
         settings.clone().with_defaults(file)
     }
 
-    /// Where the file has the value at a JSON pointer, unless the config has it.
+    /// The line of the value at a JSON pointer in the file, unless the config has the value.
     pub fn source_line(&self, settings: &PluginSettings, at: &str) -> Option<String> {
         let key = at.strip_prefix('/')?.split('/').next()?.replace("~1", "/").replace("~0", "~");
         let has = |settings: &PluginSettings| settings.json.get(&key).is_some();
@@ -67,7 +68,7 @@ impl ScriptData {
     }
 }
 
-/// A file's name and text, if there is one.
+/// The name and text of a file, if it exists.
 fn read(base: &Path, path: PathBuf) -> Result<Option<(String, String)>, String> {
     let name = path.display().to_string();
     match files::read_text(&base.join(&path), files::MAX_TEXT_BYTES) {

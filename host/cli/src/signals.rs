@@ -1,10 +1,10 @@
-//! The signals by which a process is asked to end.
+//! The signals that ask a process to end.
 
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::command_error::CommandError;
 
-/// Ends with the first signal to end.
+/// Completes with the first such signal.
 pub fn shutdown_signal() -> Result<impl Future<Output = ()>, CommandError> {
     let of = |kind| signal(kind).map_err(|error| CommandError::Other(error.to_string()));
     let (mut terminate, mut interrupt) =

@@ -1,5 +1,5 @@
-//! `groundcrew sim-aws`: the simulated AWS as a server, in real time, for the AWS CLI, boto3
-//! and this host's own commands. Keeps its state in a file where one is named.
+//! `groundcrew sim-aws`: the simulated AWS as a server, in real time, for the AWS CLI, boto3 and
+//! this host's own commands. Keeps its state in a file if one is named.
 
 use std::fs::{File, TryLockError};
 use std::io;
@@ -18,18 +18,18 @@ use crate::output::{print, print_stderr};
 use crate::signals::shutdown_signal;
 use crate::simulate::snapshot;
 
-/// Control Tower's quota unless AWS has raised it.
+/// Control Tower's default quota of concurrent account operations.
 const ACCOUNT_QUOTA: usize = 5;
 
-/// Most bytes of a state that is read: of more than 100,000 accounts.
+/// Most bytes of a state file: enough for more than 100,000 accounts.
 const MAX_STATE_BYTES: u64 = 1 << 30;
 
-/// Lines around the config in what is printed, comments of TOML.
+/// Lines around the config in the output, as comments of TOML.
 const CONFIG_BEGINS: &str = "# --- config ---";
 const CONFIG_ENDS: &str = "# --- end of config ---";
 
 pub fn run(options: &SimAws) -> Result<(), CommandError> {
-    // Held until the end: two that keep one state would overwrite each other's.
+    // Locked until the end: two processes with the same state would overwrite each other's.
     let _lock = options.state.as_deref().map(lock).transpose()?;
     let saved = options.state.as_deref().map(read_state).transpose()?.flatten();
     let note = match (&options.state, &saved, &options.snapshot) {
@@ -82,7 +82,8 @@ pub fn run(options: &SimAws) -> Result<(), CommandError> {
     })
 }
 
-/// Locks a state for this process, by a file beside it: the state itself is replaced again and again.
+/// Locks a state for this process, by a file beside it: the state file itself is replaced at each
+/// save.
 fn lock(path: &Path) -> Result<File, CommandError> {
     let lock_file = with_suffix(path, ".lock");
     let failed = |error| CommandError::unwritable(path, error, "--state");
@@ -98,7 +99,7 @@ fn lock(path: &Path) -> Result<File, CommandError> {
     }
 }
 
-/// The state in a file; none where there is no such file yet.
+/// Reads the state from a file; `None` if the file doesn't exist yet.
 fn read_state(path: &Path) -> Result<Option<State>, CommandError> {
     let name = path.display();
     if let Err(error) = path.symlink_metadata()
@@ -117,7 +118,7 @@ fn read_state(path: &Path) -> Result<Option<State>, CommandError> {
     State::parse(&text).map(Some).map_err(|error| failed(error.to_string()))
 }
 
-/// Keeps a state in a file, whole or not at all. Tells of the same trouble once.
+/// Saves a state in a file atomically. Reports the same error once.
 fn state_saver(path: PathBuf) -> SaveState {
     let mut reported = None;
     Box::new(move |text| {
@@ -136,8 +137,8 @@ fn state_saver(path: PathBuf) -> SaveState {
     })
 }
 
-/// A config for what is simulated, which updates every outdated account. Its ledger is the table, so
-/// that it begins and ends with what it remembers.
+/// A config for the simulation, which updates every outdated account. Its ledger is the simulated
+/// table, so it has the same lifetime as the simulation.
 fn config(resources: &Resources, name: &str) -> String {
     let options = Init {
         out: PathBuf::from(name),
@@ -157,7 +158,7 @@ fn config(resources: &Resources, name: &str) -> String {
     init::render(&options, &CommandFormatter::with_config(name))
 }
 
-/// Writes the config into a file, unless another text is there.
+/// Writes the config into a file, unless the file has another text.
 fn write_config(path: &Path, resources: &Resources) -> Result<(), CommandError> {
     let name = path.display();
     let text = config(resources, &name.to_string());
@@ -176,7 +177,7 @@ fn write_config(path: &Path, resources: &Resources) -> Result<(), CommandError> 
         .map_err(|error| CommandError::unwritable(path, error, "--write-config"))
 }
 
-/// What whoever started it has to know.
+/// The text that is printed at the start.
 fn banner(resources: &Resources, note: &str, written: Option<&Path>) -> String {
     let Resources { endpoint, region, updates, events, notifications, topic_arn, table } =
         resources;

@@ -1,4 +1,4 @@
-//! The other systems that notifiers tell, simulated: no socket is opened and no secret read.
+//! Simulates the other systems that notifiers call: opens no socket and reads no secret.
 
 use std::future::pending;
 use std::sync::atomic::Ordering;
@@ -10,7 +10,7 @@ use groundcrew_plugins::http::{HttpCall, HttpFailure, HttpTransport};
 use groundcrew_sim::{SimAws, WebRequest};
 use hyper::{Response, StatusCode};
 
-/// Answers what notifiers send as systems that begin empty would.
+/// Responds to the requests of notifiers as systems that begin empty would.
 pub struct SimulatedTransport {
     sim: SimAws,
     requests: Mutex<Vec<RecordedRequest>>,
@@ -21,23 +21,23 @@ pub struct SimulatedTransport {
 pub struct RecordedRequest {
     /// `GET`, `POST`, ….
     pub method: String,
-    /// With its query.
+    /// The URL with its query.
     pub url: String,
-    /// What the notifier set, and for what the host adds: where that comes from.
+    /// The header fields of the notifier. For those that the host adds: the source of the value.
     pub headers: Vec<(String, String)>,
-    /// As text, whatever the bytes.
+    /// As text, even if the bytes are not UTF-8.
     pub body: String,
-    /// What the simulation answered; `None` where it never does.
+    /// The status of the simulated response; `None` if there is never one.
     pub status: Option<u16>,
 }
 
 impl SimulatedTransport {
-    /// The systems that the simulated AWS has beside itself.
+    /// The other systems of the simulated AWS.
     pub fn new(sim: SimAws) -> Self {
         Self { sim, requests: Mutex::default() }
     }
 
-    /// The requests so far, in their order.
+    /// The requests so far, in order.
     pub fn requests(&self) -> Vec<RecordedRequest> {
         self.requests.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -76,7 +76,7 @@ impl HttpTransport for SimulatedTransport {
         };
         self.requests.lock().unwrap_or_else(PoisonError::into_inner).push(seen);
         let Some(answer) = answer else {
-            // Until the caller's patience ends.
+            // Until the timeout of the caller.
             return pending().await;
         };
         let mut response = Response::new(Bytes::from(answer.body));

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
-/// What a moment looks like, for whoever has written something else.
+/// The expected form of a moment, for the error message.
 pub const EXPECTED_TIMESTAMP: &str = "expected a moment such as 2026-12-24T18:00:00Z, or a date such as \
                             2026-12-24, which is the start of that day in UTC";
 
@@ -18,7 +18,7 @@ pub fn parse_timestamp(text: &str) -> Result<Timestamp, String> {
     if let Ok(moment) = text.parse() {
         return Ok(moment);
     }
-    // A time without an offset could mean anybody's.
+    // A time without an offset would be ambiguous.
     let is_date = text.chars().all(|letter| letter.is_ascii_digit() || letter == '-');
     let date = if is_date { text.parse::<Date>().ok() } else { None };
     let begin = date.and_then(|date| date.to_zoned(TimeZone::UTC).ok());
@@ -33,7 +33,7 @@ impl FromStr for Since {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        // A date reads from a date and time as well, which without its offset is no moment.
+        // A date also parses from a date and time, which without its offset is not a moment.
         let date = || (text.len() == "2026-12-24".len()).then(|| text.parse::<Date>().ok())?;
         let begin = || Some(date()?.to_zoned(TimeZone::UTC).ok()?.timestamp());
         text.parse()

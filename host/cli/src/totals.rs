@@ -1,28 +1,28 @@
-//! How many accounts there are of each kind: the same names on every screen and in every document,
-//! as docs/plan.md lists them. Counts and words alone.
+//! The numbers of accounts of each kind. All screens and documents use the same names, which
+//! docs/plan.md lists. Contains only counts and words.
 
 use serde::Serialize;
 
 use crate::formatting::thousands;
 
-/// Each account is in exactly one of these but `total`. What a command can't know, such as what a
-/// plan has updated, is `None` and not shown.
+/// Each account is in exactly one of these numbers, apart from `total`. A number that a command
+/// can't know is `None` and not shown: for example, a plan doesn't know what was updated.
 #[derive(Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Totals {
     pub total: usize,
     /// Updated by this run, or since a sweep first saw this version.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub updated: Option<usize>,
-    /// Due, and nothing holds it but its turn or an operator.
+    /// Due, and waiting only for its turn or for an operator.
     pub to_update: usize,
-    /// Left alone: a policy or a rule of the config says so.
+    /// Skipped or excluded: a policy or a rule of the config says so.
     pub skipped: usize,
-    /// Due, and not before a moment that a policy named.
+    /// Due, and held by a policy until a moment.
     pub held: usize,
-    /// Due, and given up: in the dead-letter queue.
+    /// Due, and dead-lettered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failed: Option<usize>,
-    /// On the newest artifact, and not among the updated.
+    /// On the newest artifact, and not counted as updated.
     pub current: usize,
     /// Without a provisioned product of Account Factory.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -33,7 +33,7 @@ pub struct Totals {
 
 impl Totals {
     /// `6: 3 to update, 1 skipped, 0 held, 1 current, 1 without a product`. Closed accounts are
-    /// named where there are any.
+    /// included if there are any.
     pub fn summary(&self) -> String {
         let parts = [
             (self.updated, "updated"),

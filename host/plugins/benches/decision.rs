@@ -1,5 +1,5 @@
-//! What one decision costs: on a live instance, and with a fresh store and instance; and
-//! what it costs to load a plugin that is compiled already.
+//! The cost of one decision: on a live instance, and with a fresh store and instance. And the cost
+//! of loading a plugin that is compiled already.
 //!
 //! `cargo bench -p groundcrew-plugins`
 
@@ -28,8 +28,8 @@ fn decision(criterion: &mut Criterion) {
         ("owner", "payments"),
     ]);
 
-    // The same account with nothing to copy but its own three texts: the difference is what
-    // tags, OUs and product cost on their way into the sandbox.
+    // The same account with nothing to copy but its own three texts: the difference is the cost of
+    // copying tags, OUs and product into the sandbox.
     let mut bare = policies::tagged(&[]);
     bare.account = Arc::new(Account { organizational_units: [].into(), ..(*bare.account).clone() });
     bare.product = None;
@@ -41,7 +41,7 @@ fn decision(criterion: &mut Criterion) {
     ] {
         let policy = tokio.block_on(runtime.load_policy(tagged_only(instance))).unwrap();
         criterion.bench_function(&format!("decision/{name}"), |bencher| {
-            // One `block_on` for all: entering the runtime is no part of a decision.
+            // One `block_on` for all iterations: entering the runtime is not a part of a decision.
             bencher.iter_custom(|iterations| {
                 tokio.block_on(async {
                     let start = std::time::Instant::now();

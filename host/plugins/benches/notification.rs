@@ -1,5 +1,5 @@
-//! What it costs to tell one notification by `ams-case`, AWS Support aside; to load it when
-//! it is compiled already; and both in a runtime of their own, as in a process that starts.
+//! The cost of delivering one notification with `ams-case`, without AWS Support; of loading the
+//! plugin when it is compiled already; and of both in a new runtime, as in a process that starts.
 //!
 //! `cargo bench -p groundcrew-plugins --bench notification`
 

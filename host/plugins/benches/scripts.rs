@@ -1,6 +1,6 @@
-//! What a decision in Rego costs in the sandbox, beside `managed-tag` there and beside the same
-//! script outside of it, in one run: a small script, and the rollout in rings with a long list
-//! of canaries.
+//! The cost of a decision in Rego in the sandbox, compared in one run with `managed-tag` in the
+//! sandbox and with the same script outside of it: a small script, and the rollout in rings with a
+//! long list of canaries.
 //!
 //! `cargo bench -p groundcrew-plugins --bench scripts`
 
@@ -110,7 +110,7 @@ fn decisions(criterion: &mut Criterion) {
     type Group<'a> = BenchmarkGroup<'a, criterion::measurement::WallTime>;
     let sandboxed = |group: &mut Group<'_>, name: &str, policy: &LoadedPolicy| {
         group.bench_function(name, |bencher| {
-            // One `block_on` for all: entering the runtime is no part of a decision.
+            // One `block_on` for all iterations: entering the runtime is not a part of a decision.
             bencher.iter_custom(|iterations| {
                 tokio.block_on(async {
                     let start = Instant::now();

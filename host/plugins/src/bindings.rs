@@ -1,7 +1,7 @@
-//! What wasmtime makes of the contract, both worlds at once, so that they have the same
-//! types. What a plugin really exports and may import is said by [`crate::exports`] and
-//! [`crate::sandbox`]; values cross the border in [`crate::convert`], [`crate::delivery`]
-//! and [`crate::support`].
+//! The bindings that wasmtime generates from the contract. Both worlds are generated at once, so
+//! that they have the same types. [`crate::exports`] and [`crate::sandbox`] define what a plugin
+//! really exports and may import. [`crate::convert`], [`crate::delivery`] and [`crate::support`]
+//! convert the values.
 
 #![allow(missing_docs)]
 

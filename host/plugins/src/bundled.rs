@@ -22,7 +22,7 @@ macro_rules! bundled {
     };
 }
 
-/// Those that the config can name.
+/// The bundled plugins that the config can name.
 static CONFIGURABLE: [Bundled; 6] = [
     bundled!("managed-tag", World::Policy),
     bundled!("ams-case", World::Notifier),
@@ -35,12 +35,12 @@ static CONFIGURABLE: [Bundled; 6] = [
 /// Runs policy scripts. The config names the script.
 pub(crate) static INTERPRETER: Bundled = bundled!("rego", World::Policy);
 
-/// The names that `plugin = "…"` can say where the config names plugins of this world.
+/// The names that `plugin = "…"` accepts in the config for plugins of this world.
 pub fn names(world: World) -> impl Iterator<Item = &'static str> {
     CONFIGURABLE.iter().filter(move |bundled| bundled.world == world).map(|bundled| bundled.name)
 }
 
-/// The plugin of that name, whatever its world.
+/// The plugin of that name, of any world.
 pub(crate) fn find(name: &str) -> Option<&'static Bundled> {
     CONFIGURABLE.iter().find(|bundled| bundled.name == name)
 }

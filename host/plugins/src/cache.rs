@@ -1,8 +1,8 @@
 //! Compiled components on disk, so that starting the host doesn't compile.
 //!
-//! Compiled code runs with the host's own rights. So an entry is only used when this
-//! build made it, in a directory that belongs to this user and that nobody else can
-//! write to, and when it is whole.
+//! Compiled code runs with the host's own rights. So an entry is used only when this build made it,
+//! when it is complete, and when it is in a directory that belongs to this user and that no other
+//! user can write to.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::hash::{Hash, Hasher};
@@ -21,11 +21,11 @@ use wasmtime::component::Component;
 use crate::build::BUILD;
 use crate::files;
 
-/// A folder of compiled plugins that can't be used, the cache's or a package's.
+/// A folder of compiled plugins, of the cache or of a package, that can't be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CacheError {
-    /// The directory can't be made or looked at.
+    /// The directory can't be created or read.
     #[error("compiled plugins, {}: {source}", path.display())]
     Io {
         /// The directory, or the entry.
@@ -57,7 +57,7 @@ pub enum CacheError {
         /// Its permissions.
         mode: u32,
     },
-    /// An entry is not what was written.
+    /// An entry does not have the bytes that were written.
     #[error("compiled plugins: {} is damaged", path.display())]
     Damaged {
         /// The entry.
@@ -65,14 +65,14 @@ pub enum CacheError {
     },
 }
 
-/// Length of the checksum at the end of an entry. It finds damage; against malice the entry's
-/// owner and mode help.
+/// Length of the checksum at the end of an entry. The checksum detects damage. The entry's owner
+/// and mode protect against malice.
 const CHECKSUM_LEN: usize = 4;
 
-/// So much of an entry is looked at at once.
+/// Bytes of an entry that are read at once.
 const CHUNK: usize = 64 * 1024;
 
-/// What is said when plugins are compiled at each start.
+/// The warning when plugins are compiled at each start.
 pub(crate) const NO_CACHE_WARNING: &str = "compile cache: not used, so that each start compiles plugins, \
     which takes longer; `GROUNDCREW_CACHE` names another directory, or none where it is empty";
 
@@ -80,7 +80,7 @@ pub(crate) const NO_CACHE_WARNING: &str = "compile cache: not used, so that each
 #[derive(Debug)]
 pub(crate) struct Cache {
     directory: PathBuf,
-    /// Why nothing can be written. Told once.
+    /// Why nothing can be written. Logged once.
     write_error: OnceLock<String>,
 }
 
@@ -93,8 +93,8 @@ impl Cache {
         Ok(Self { directory: directory.to_owned(), write_error: OnceLock::new() })
     }
 
-    /// The compiled component, from the cache or else compiled and put there. A cache
-    /// that doesn't work costs time, never the component.
+    /// The compiled component. It comes from the cache, or else is compiled and written to the
+    /// cache. A cache that doesn't work costs time, but the component is always available.
     pub(crate) fn component(
         &self,
         engine: &Engine,
@@ -125,12 +125,12 @@ impl Cache {
         Ok(component)
     }
 
-    /// Why nothing can be written, if something could not be.
+    /// Why writing failed, if it did.
     pub(crate) fn write_error(&self) -> Option<&str> {
         self.write_error.get().map(String::as_str)
     }
 
-    /// Writes an entry. It is there as a whole or not at all, whoever writes at once.
+    /// Writes an entry atomically, also while other processes write.
     fn write(&self, path: &Path, compiled: &[u8]) -> io::Result<()> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -148,7 +148,7 @@ impl Cache {
             })
             .and_then(|()| fs::rename(&temporary, path));
         if written.is_err() {
-            // What remains is swept up by the next process with this id.
+            // The next process with this id removes what remains.
             let _ = fs::remove_file(&temporary);
         }
         written
@@ -164,13 +164,13 @@ pub(crate) fn compile(engine: &Engine, digest: &str, bytes: &[u8]) -> wasmtime::
     Ok(component)
 }
 
-/// What goes behind an entry's code.
+/// The checksum that is appended to an entry's code.
 pub(crate) fn checksum(compiled: &[u8]) -> [u8; CHECKSUM_LEN] {
     crc32fast::hash(compiled).to_le_bytes()
 }
 
-/// Reads an entry, `None` when there is none. It isn't mapped: a cache may be in a file system from
-/// which nothing may be executed, where mapped code could not run.
+/// Reads an entry, `None` when there is none. The file isn't mapped: a cache may be in a file
+/// system that is mounted `noexec`, where mapped code can't run.
 fn read(path: &Path, owners: &[u32]) -> Result<Option<Vec<u8>>, CacheError> {
     let Some(file) = open(path, owners)? else { return Ok(None) };
     let mut compiled = files::read_stream(file, files::MAX_PROGRAM_BYTES)
@@ -181,7 +181,7 @@ fn read(path: &Path, owners: &[u32]) -> Result<Option<Vec<u8>>, CacheError> {
     if checksum(&compiled) == *expected { Ok(Some(compiled)) } else { Err(damaged()) }
 }
 
-/// Whether there is an entry. It is whole then, though it isn't kept in memory.
+/// Whether there is an entry. Fails if it is damaged. The entry is not kept in memory.
 pub(crate) fn is_intact(path: &Path, owners: &[u32]) -> Result<bool, CacheError> {
     let Some(file) = open(path, owners)? else { return Ok(false) };
     let io = |source| CacheError::Io { path: path.to_owned(), source };
@@ -200,7 +200,7 @@ pub(crate) fn is_intact(path: &Path, owners: &[u32]) -> Result<bool, CacheError>
     if sum.finalize().to_le_bytes() == expected { Ok(true) } else { Err(damaged()) }
 }
 
-/// Opens an entry that nobody but these users can have written; `None` when there is none.
+/// Opens an entry that only these users can have written; `None` when there is none.
 fn open(path: &Path, owners: &[u32]) -> Result<Option<File>, CacheError> {
     let io = |source| CacheError::Io { path: path.to_owned(), source };
     let file = match files::open(path) {
@@ -217,7 +217,7 @@ pub(crate) fn current_uid() -> u32 {
     rustix::process::geteuid().as_raw()
 }
 
-/// That nobody but these users can have written it.
+/// Fails if another user than these can have written the file.
 pub(crate) fn require_owned(
     path: &Path,
     metadata: &fs::Metadata,
@@ -243,7 +243,7 @@ fn deserialize(engine: &Engine, compiled: &[u8]) -> wasmtime::Result<Component> 
     unsafe { Component::deserialize(engine, compiled) }
 }
 
-/// Loads an entry that is whole. Nothing is copied: what is used of its code is the file's pages.
+/// Loads an intact entry. Nothing is copied: the pages of the file that are used are mapped.
 #[allow(unsafe_code)]
 pub(crate) fn map_file(engine: &Engine, path: &Path) -> wasmtime::Result<Component> {
     // SAFETY: the file must come from `precompile_component`, and nobody may change it from now
@@ -253,8 +253,8 @@ pub(crate) fn map_file(engine: &Engine, path: &Path) -> wasmtime::Result<Compone
     unsafe { Component::deserialize_file(engine, path) }
 }
 
-/// The name of an entry. It has what the entry depends on: the component, this build and its
-/// engine.
+/// The name of an entry. It contains everything that the entry depends on: the component, this
+/// build and its engine.
 pub(crate) fn file_name(engine: &Engine, digest: &str) -> String {
     let mut key = DigestHasher(Sha256::new());
     (BUILD, digest).hash(&mut key);

@@ -30,7 +30,7 @@ pub enum CallError {
         /// The limit.
         limit: Duration,
     },
-    /// It asked for more memory than `limits.memory` and ended.
+    /// It requested more memory than `limits.memory` and ended.
     #[error(
         "plugin `{plugin}` needed more than its limit of {limit} bytes of memory: \
          raise `limits.memory` if it needs it"
@@ -41,7 +41,7 @@ pub enum CallError {
         /// The limit, in bytes.
         limit: u64,
     },
-    /// It asked for more table elements than `limits.table_elements` and ended.
+    /// It requested more table elements than `limits.table_elements` and ended.
     #[error(
         "plugin `{plugin}` needed more than its limit of {limit} table elements: \
          raise `limits.table_elements` if it needs it"
@@ -82,7 +82,7 @@ pub enum CallError {
         /// The limit, in bytes.
         limit: u64,
     },
-    /// It handed the host more than `limits.result`.
+    /// It returned more than `limits.result` to the host.
     #[error(
         "plugin `{plugin}` handed over more than its limit of {limit} bytes: \
          it should answer less, or raise `limits.result`"
@@ -93,7 +93,7 @@ pub enum CallError {
         /// The limit, in bytes.
         limit: u64,
     },
-    /// It answered something that the contract doesn't allow.
+    /// It returned something that the contract doesn't allow.
     #[error("plugin `{plugin}` answered nonsense: {reason}")]
     InvalidResult {
         /// The plugin.
@@ -101,13 +101,13 @@ pub enum CallError {
         /// What is wrong with it, and what was expected.
         reason: String,
     },
-    /// All places for instances are taken.
+    /// All slots for instances are taken.
     #[error("plugin `{plugin}` could not be started: too many instances are alive; try again")]
     Busy {
         /// The plugin.
         plugin: String,
     },
-    /// The machine gives no memory for an instance.
+    /// The machine has no memory for an instance.
     #[error(
         "plugin `{plugin}` could not be run: this machine gives no memory for it ({reason}): give \
          groundcrew more memory, or lift its limit on virtual memory; try again"
@@ -115,7 +115,7 @@ pub enum CallError {
     NoMemory {
         /// The plugin.
         plugin: String,
-        /// What the system says.
+        /// The message of the system.
         reason: String,
     },
     /// Its imports or exports have the right names and the wrong types.
@@ -126,18 +126,18 @@ pub enum CallError {
     Contract {
         /// The plugin.
         plugin: String,
-        /// What wasmtime says.
+        /// The message of wasmtime.
         reason: String,
     },
-    /// The settings it accepted when it was loaded, it now rejects.
+    /// It rejected the settings that it accepted when it was loaded.
     #[error("plugin `{plugin}` rejected settings that it accepted when it was loaded: {problems}")]
     Settings {
         /// The plugin.
         plugin: String,
-        /// What it says about them.
+        /// Its message about them.
         problems: String,
     },
-    /// The plugin's own failure: it works as it should and can't decide.
+    /// The plugin's own failure: it works as intended and can't decide.
     #[error("plugin `{plugin}` failed with `{code}`: {message}")]
     Failure {
         /// The plugin.
@@ -146,7 +146,7 @@ pub enum CallError {
         code: String,
         /// Its own message.
         message: String,
-        /// Whether it says that trying again can help.
+        /// Whether the plugin says that a retry can help.
         transient: bool,
     },
 }
@@ -165,7 +165,7 @@ impl CallError {
         Self::Contract { plugin: plugin.to_owned(), reason: format!("{error:#}") }
     }
 
-    /// What an error of wasmtime means. By type, never by text.
+    /// Classifies an error of wasmtime, by type and never by text.
     pub(crate) fn classify(
         plugin: &str,
         limits: &Limits,
@@ -181,8 +181,8 @@ impl CallError {
         if error.is::<LogFlood>() {
             return Self::LogFlood { plugin: name(), limit: limits.log };
         }
-        // An allocator that gets no memory aborts: whatever came of the denial, the
-        // denial is why.
+        // An allocator that gets no memory aborts. So if growth was denied, that is the cause,
+        // whatever error followed.
         match denied {
             Some(DeniedGrowth::Memory) => {
                 return Self::Memory { plugin: name(), limit: limits.memory };
@@ -215,9 +215,9 @@ impl CallError {
         if let Some(reason) = no_memory(error) {
             return Self::NoMemory { plugin: name(), reason };
         }
-        // What is left is data that can't be read. wasmtime says why in a plain message
-        // or an error of the standard library, except that it has a type of its own,
-        // which is private, for having read more than `set_hostcall_fuel` allows.
+        // The remaining errors are data that can't be read. wasmtime reports the reason in a plain
+        // message or an error of the standard library. The exception is a private type of its own
+        // for reading more than `set_hostcall_fuel` allows.
         let unreadable = error.is::<String>()
             || error.is::<&'static str>()
             || error.is::<Utf8Error>()
@@ -248,7 +248,7 @@ impl CallError {
         }
     }
 
-    /// Whether trying again can help. A machine under load makes any plugin slow.
+    /// Whether a retry can help. A machine under load makes any plugin slow.
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Timeout { .. } | Self::Busy { .. } | Self::NoMemory { .. } => true,
@@ -258,7 +258,8 @@ impl CallError {
     }
 }
 
-/// What the system says, if it gave no memory for an instance: by itself, or through wasmtime.
+/// The system's message, if it had no memory for an instance: from the error itself, or through
+/// wasmtime.
 fn no_memory(error: &wasmtime::Error) -> Option<String> {
     error.chain().find_map(|cause| {
         let by_the_system = cause

@@ -1,5 +1,5 @@
-//! The code of a plugin, wherever it comes from: the bundled ones, a file, or the interpreter that a
-//! script runs in.
+//! The code of a plugin, from any source: a bundled plugin, a file, or the interpreter that runs a
+//! script.
 
 use std::borrow::Cow;
 
@@ -22,7 +22,7 @@ pub(crate) struct PluginCode<'a> {
     pub(crate) component_digest: Cow<'static, str>,
     /// SHA-256 of what the user chose, in hex: the component, or the script that it runs.
     pub(crate) digest: String,
-    /// What the component is configured with.
+    /// The settings that the component is configured with.
     pub(crate) settings: Cow<'a, Value>,
 }
 
@@ -37,7 +37,7 @@ impl<'a> PluginCode<'a> {
     }
 }
 
-/// Reads a plugin. Where coverage is measured, a script's interpreter is told to.
+/// Reads a plugin. If coverage is measured, the settings of a script's interpreter enable it.
 pub(crate) fn read(
     spec: PluginSpec<'_>,
     world: World,

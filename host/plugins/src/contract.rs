@@ -1,4 +1,4 @@
-//! Whether a component keeps to the contract: what it imports, exports and needs.
+//! Whether a component conforms to the contract: its imports, its exports and its resources.
 
 use wasmtime::Engine;
 use wasmtime::component::Component;
@@ -16,12 +16,12 @@ const LOG: &str = "groundcrew:plugin/log@0.1.0";
 pub(crate) const SUPPORT_CASES: &str = "groundcrew:plugin/support-cases@0.1.0";
 /// A notifier's capability to send HTTP requests, whatever its patch version.
 pub(crate) const HTTP: &str = "wasi:http/outgoing-handler";
-/// What a notifier may import of WASI beside what every plugin may.
+/// WASI interfaces that a notifier may import in addition to those of every plugin.
 const NOTIFIER_WASI: [&str; 2] = ["wasi:http/types", HTTP];
-/// The version of WASI whose interfaces are offered: any patch of it will do.
+/// The version of WASI whose interfaces are offered: any patch version is accepted.
 const WASI_VERSION: &str = "0.2.";
 
-/// The export that makes a plugin what it is.
+/// The export that a plugin of this world must have.
 fn exported_interface(world: World) -> &'static str {
     match world {
         World::Policy => "groundcrew:plugin/decide@0.1.0",
@@ -29,7 +29,7 @@ fn exported_interface(world: World) -> &'static str {
     }
 }
 
-/// What a plugin may import beside [`imports::WASI_INTERFACES`].
+/// What a plugin may import in addition to [`imports::WASI_INTERFACES`].
 fn allowed_imports(world: World) -> &'static [&'static str] {
     match world {
         World::Policy => &[TYPES, LOG],
@@ -37,7 +37,7 @@ fn allowed_imports(world: World) -> &'static [&'static str] {
     }
 }
 
-/// Tells components from everything else by their first eight bytes.
+/// Distinguishes components from everything else by their first eight bytes.
 pub(crate) fn check_preamble(plugin: &str, bytes: &[u8]) -> Result<(), LoadError> {
     let plugin = || plugin.to_owned();
     match bytes {
@@ -65,7 +65,7 @@ pub(crate) fn imports(engine: &Engine, component: &Component, import: &str) -> b
     component.component_type().imports(engine).any(|(name, _)| is_it(name))
 }
 
-/// More exports than these are nobody's business.
+/// Additional exports are ignored.
 fn check_exports(
     plugin: &str,
     world: World,
@@ -131,10 +131,10 @@ fn check_imports(
     }
 }
 
-/// Checked here because running into wasmtime's own limits has no error type.
+/// Checked here because reaching wasmtime's own limits has no error type.
 fn check_resource_limits(plugin: &str, component: &Component) -> Result<(), LoadError> {
     let Some(needs) = component.resources_required() else {
-        // It imports modules or components, which is refused by now.
+        // It imports modules or components, which have been refused before.
         return Ok(());
     };
     let counts =
@@ -160,7 +160,7 @@ fn version(plugin: &str, found: &str, expected: &str) -> LoadError {
     }
 }
 
-/// What to do about imports that are refused.
+/// What to do about the refused imports.
 fn import_hint(world: World, imports: &[String]) -> &'static str {
     let any = |prefix| imports.iter().any(|import| import.starts_with(prefix));
     match world {

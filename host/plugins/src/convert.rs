@@ -1,5 +1,5 @@
-//! The border between the contract's types and core's own: what both worlds share, and
-//! candidates and decisions. Notifications and receipts are in [`crate::delivery`].
+//! Conversion between the contract's types and core's own: what both worlds share, and candidates
+//! and decisions. Notifications and receipts are in [`crate::delivery`].
 
 use std::collections::BTreeMap;
 
@@ -16,12 +16,12 @@ use crate::bindings::exports::groundcrew::plugin::{decide, settings};
 use crate::bindings::groundcrew::plugin::{log, types};
 use crate::call_error::CallError;
 
-/// Longest reason and lane name, in bytes. They end in logs and tables.
+/// Longest reason and lane name, in bytes. They are shown in logs and tables.
 const MAX_TEXT: usize = 1 << 10;
-/// What is kept of a failure's message, in bytes.
+/// Bytes of a failure's message that are kept.
 const MAX_MESSAGE: usize = 4 << 10;
 
-/// What a borrowed account borrows from beside the account itself.
+/// What a borrowed account borrows from, in addition to the account itself.
 pub(crate) struct AccountParts<'a> {
     tags: Vec<types::Tag<'a>>,
     units: Vec<types::OrganizationalUnit<'a>>,
@@ -80,7 +80,7 @@ pub(crate) fn account<'a>(
     }
 }
 
-/// No account, as the plugin sees it: all is empty.
+/// No account, as the plugin sees it: all fields are empty.
 pub(crate) fn no_account<'a>() -> types::Account<'a> {
     types::Account {
         id: "",
@@ -183,7 +183,7 @@ pub(crate) fn problem(problem: types::Problem) -> SettingProblem {
     SettingProblem { at: problem.at, message: problem.message }
 }
 
-/// The plugin's answer, checked.
+/// The plugin's decision, checked.
 pub(crate) fn policy_decision(
     plugin: &str,
     lanes: &[String],
@@ -239,7 +239,7 @@ fn failure(plugin: &str, failure: types::Failure) -> CallError {
     }
 }
 
-/// The failure with texts of a bounded length: they end in logs and alerts.
+/// The failure with texts of a bounded length: they are shown in logs and alerts.
 pub(crate) fn truncate_failure(mut failure: types::Failure) -> types::Failure {
     truncate(&mut failure.code, MAX_TEXT);
     truncate(&mut failure.message, MAX_MESSAGE);

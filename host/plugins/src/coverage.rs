@@ -1,19 +1,19 @@
-//! Which lines of policy scripts evaluations have reached. The interpreter tells it in its log;
-//! what it tells of it goes here instead.
+//! Which lines of policy scripts evaluations have reached. The interpreter writes them to its log.
+//! Such lines are collected here and not logged.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 
 use serde::Deserialize;
 
-/// How the interpreter begins what it tells of the lines that it has reached.
+/// How the interpreter begins a log line about the lines that it has reached.
 const COVERAGE_PREFIX: &str = "coverage ";
 
-/// Which lines of which scripts were reached, by everything that a runtime has evaluated.
+/// Which lines of which scripts all evaluations of a runtime have reached.
 #[derive(Debug, Default)]
 pub struct Coverage(Mutex<BTreeMap<String, LineCoverage>>);
 
-/// The lines of a script that hold something to evaluate, counted from 1.
+/// The lines of a script that can be evaluated, counted from 1.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LineCoverage {
     /// Evaluated at least once.
@@ -22,7 +22,7 @@ pub struct LineCoverage {
     pub missed: BTreeSet<u32>,
 }
 
-/// What the interpreter tells.
+/// The data of a coverage line.
 #[derive(Deserialize)]
 struct CoverageReport {
     file: String,
@@ -31,12 +31,13 @@ struct CoverageReport {
 }
 
 impl Coverage {
-    /// The scripts by their names, as they are called in messages. From here on it begins anew.
+    /// Returns the scripts by the names that messages use, and starts anew.
     pub fn drain(&self) -> BTreeMap<String, LineCoverage> {
         std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Takes a line of a log that tells of coverage. Any other is left to the log.
+    /// Consumes a log line about coverage; answers `false` for any other line, which is to be
+    /// logged.
     pub(crate) fn consume(&self, message: &str) -> bool {
         let told =
             message.strip_prefix(COVERAGE_PREFIX).and_then(|told| serde_json::from_str(told).ok());

@@ -1,5 +1,5 @@
-//! The border between the contract's types and core's own: notifications, receipts, and
-//! what a failure means for telling again.
+//! Conversion between the contract's types and core's own: notifications, receipts, and whether a
+//! failed delivery is retried.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::bindings::groundcrew::plugin::types::{self, FailureKind};
 use crate::call_error::CallError;
 use crate::convert::{self, AccountParts};
 
-/// Longest reference of a receipt, in bytes. It ends in the ledger and in reports.
+/// Longest reference of a receipt, in bytes. It is kept in the ledger and shown in reports.
 const MAX_REFERENCE: usize = 1 << 10;
 
 /// The notification as the plugin sees it. Nothing is copied on the host's side.
@@ -84,14 +84,14 @@ fn gate_decision(plugin: &str, decision: deliver::GateDecision) -> Result<GateDe
     }
 }
 
-/// What a plugin did outside of its sandbox while it told one thing.
+/// What a plugin did outside of its sandbox during one delivery.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct SideEffects {
     /// Whether a support case was opened, or may have been.
     pub(crate) case_possible: bool,
     /// Whether an HTTP request changed something, or may have.
     pub(crate) request_possible: bool,
-    /// What the operator should know of HTTP requests that failed.
+    /// What the operator should know about HTTP requests that failed.
     pub(crate) request_errors: Vec<String>,
 }
 
@@ -100,7 +100,7 @@ impl SideEffects {
         self.case_possible || self.request_possible
     }
 
-    /// The message with what the host knows, and the plugin doesn't.
+    /// The message with what the host knows and the plugin doesn't.
     fn append_to(&self, mut message: String) -> String {
         for error in &self.request_errors {
             // It begins with method and URL, which the plugin has mostly named.
@@ -115,7 +115,8 @@ impl SideEffects {
     }
 }
 
-/// The plugin's own failure. It can't know less than the host about what may have happened.
+/// The plugin's own failure. If the host knows of a possible effect that the plugin denies, the
+/// host is right.
 pub(crate) fn plugin_failure(
     plugin: &str,
     failure: types::Failure,
@@ -132,8 +133,8 @@ pub(crate) fn plugin_failure(
     }
 }
 
-/// A failure of the sandbox. Always worth another try: it may be of the machine or of this
-/// one account's making, and an account that nobody is told of is worse than one told late.
+/// A failure of the sandbox. Always transient: the machine or this one account may have caused it,
+/// and a late notification is better than none.
 pub(crate) fn sandbox_fault(error: &CallError, side_effects: &SideEffects) -> NotifyFailure {
     let mut message = error.to_string();
     if side_effects.case_possible {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use wasmtime::{Config, Enabled, Engine, PoolingAllocationConfig};
 
-/// How often the epoch advances: how exactly a time limit is kept.
+/// How often the epoch advances: the precision of a time limit.
 pub(crate) const EPOCH_INTERVAL: Duration = Duration::from_millis(10);
 
 /// Memories, tables and core instances of one component. Real ones have one memory, two
@@ -15,16 +15,16 @@ pub(crate) const MAX_MEMORIES: u32 = 4;
 pub(crate) const MAX_TABLES: u32 = 16;
 pub(crate) const MAX_CORE_INSTANCES: u32 = 64;
 
-/// Component instances alive at once, of which [`FRESH_INSTANCES`] for evaluations under
-/// way, [`NOTIFIER_INSTANCES`] for notifications under way, the rest for kept instances.
-/// A decision takes microseconds: more would only help a machine with more cores than that.
+/// Component instances alive at once: [`FRESH_INSTANCES`] for running evaluations,
+/// [`NOTIFIER_INSTANCES`] for running deliveries, the rest for kept instances. A decision takes
+/// microseconds: more instances would help only a machine with more cores than that.
 const MAX_INSTANCES: u32 = 32;
 pub(crate) const FRESH_INSTANCES: u32 = 16;
 pub(crate) const NOTIFIER_INSTANCES: u32 = 8;
 
-/// Native stack of a plugin's own frames. Rust's default for a thread is four times that.
+/// Native stack of a plugin's own frames. Rust's default for a thread is four times as large.
 pub(crate) const WASM_STACK: usize = 512 << 10;
-/// That, and room for the host functions it calls.
+/// The same, and room for the host functions that the plugin calls.
 const STACK: usize = 1 << 20;
 
 /// Where instances get their memories from.
@@ -32,11 +32,11 @@ const STACK: usize = 1 << 20;
 pub(crate) enum Allocation {
     /// Reserved up front and reused: an instance takes microseconds.
     Pooled,
-    /// Mapped one by one and as small as can be, where address space is short.
+    /// Mapped one by one and as small as possible, for systems with little address space.
     OnDemand,
 }
 
-/// Makes an engine; on demand where the pool's address space can't be reserved.
+/// Makes an engine. It allocates on demand if the pool's address space can't be reserved.
 pub(crate) fn new() -> wasmtime::Result<Engine> {
     with_allocation(Allocation::Pooled).or_else(|error| {
         tracing::info!(
@@ -60,9 +60,9 @@ pub(crate) fn with_allocation(allocation: Allocation) -> wasmtime::Result<Engine
     Engine::new(&config)
 }
 
-/// The engine that packages are compiled with. Naming its target keeps the CPU features of
-/// this machine out of the code: it runs on every CPU of the architecture. It is loaded by the
-/// engines of [`Allocation::Pooled`], which differ in nothing else that concerns code.
+/// The engine that packages are compiled with. Naming its target keeps the CPU features of this
+/// machine out of the code: the code runs on every CPU of the architecture. Engines of
+/// [`Allocation::Pooled`] load it; no other difference between them concerns the code.
 pub(crate) fn portable() -> wasmtime::Result<Engine> {
     let mut config = config();
     config.target(&format!("{}-unknown-linux-gnu", std::env::consts::ARCH))?;
@@ -76,14 +76,14 @@ fn config() -> Config {
         .epoch_interruption(true)
         .max_wasm_stack(WASM_STACK)
         .async_stack_size(STACK)
-        // What a policy computes must not depend on the machine.
+        // The result of a policy must not depend on the machine.
         .cranelift_nan_canonicalization(true)
         .relaxed_simd_deterministic(true);
     config
 }
 
-/// Reserves address space, not memory: 4 GiB for each memory, which spares the compiled
-/// code its bounds checks, so half a TiB in all.
+/// Reserves address space, not memory: 4 GiB for each memory, half a TiB in all. With it the
+/// compiled code needs no bounds checks.
 fn pool() -> PoolingAllocationConfig {
     let mut pool = PoolingAllocationConfig::default();
     pool.total_component_instances(MAX_INSTANCES)
@@ -94,13 +94,13 @@ fn pool() -> PoolingAllocationConfig {
         // Checked at load, with a better message: see `contract`.
         .max_memories_per_module(100)
         .max_tables_per_module(100)
-        // 4 MiB of address space for each table; `limits.table_elements` is what counts.
+        // 4 MiB of address space for each table; `limits.table_elements` is the limit that applies.
         .table_elements(1 << 19)
-        // What an instance dirtied is wiped rather than unmapped, up to here: a page
-        // fault costs more than clearing a page. Rust's stack alone takes the first MiB.
+        // Up to this size, dirty memory is cleared rather than unmapped: a page fault costs more
+        // than clearing a page. Rust's stack alone takes the first MiB.
         .linear_memory_keep_resident(2 << 20)
-        // Linux 6.7 and later tell which pages those are, which halves the time that a
-        // fresh instance takes.
+        // Linux 6.7 and later report the dirty pages, which halves the time that a fresh instance
+        // takes.
         .pagemap_scan(Enabled::Auto)
         .table_keep_resident(16 << 10);
     pool

@@ -1,4 +1,4 @@
-//! What the plugins of each world export: settings, and the one task that they are for.
+//! What the plugins of each world export: settings, and the interface of the world.
 
 use wasmtime::Store;
 use wasmtime::component::{Instance, InstancePre};
@@ -7,17 +7,17 @@ use crate::bindings::exports::groundcrew::plugin::{decide, deliver, settings};
 use crate::instance_state::InstanceState;
 use crate::world::World;
 
-/// The task of a world's plugins: the exported interface that makes them what they are.
+/// The interface that the plugins of a world export.
 pub(crate) trait WorldExport: Sized + Send + 'static {
     /// The world.
     const WORLD: World;
-    /// Where the interface's functions are in a component.
+    /// The positions of the interface's functions in a component.
     type Indices: Send + Sync;
 
-    /// Finds them.
+    /// Finds the functions.
     fn find(pre: &InstancePre<InstanceState>) -> wasmtime::Result<Self::Indices>;
 
-    /// The functions of one instance. Fails where their types are not the contract's.
+    /// The functions of one instance. Fails if their types are not the contract's.
     fn load(
         indices: &Self::Indices,
         store: &mut Store<InstanceState>,
@@ -79,7 +79,7 @@ impl<T: WorldExport> PreInstance<T> {
         Ok(Self { instance, settings, interface })
     }
 
-    /// The exports of an instance. Fails where their types are not the contract's.
+    /// The exports of an instance. Fails if their types are not the contract's.
     pub(crate) fn exports(
         &self,
         store: &mut Store<InstanceState>,

@@ -1,7 +1,7 @@
 //! Reading the files that a config or a command names: regular ones, up to a size.
 //!
-//! A named pipe that nobody writes to would be waited for without end, a device may never end,
-//! and a file of gigabytes would take as much memory. None of them is what was meant.
+//! Other files are refused: a named pipe without a writer blocks for ever, a device may never end,
+//! and a file of gigabytes takes as much memory.
 
 use std::fs::{File, FileType, OpenOptions};
 use std::io::{self, Read};
@@ -15,14 +15,14 @@ use rustix::fs::OFlags;
 /// hundred times what an organization of ten thousand accounts needs.
 pub const MAX_TEXT_BYTES: u64 = 16 << 20;
 
-/// Longest component, in bytes. Those in Rust have one or two MiB; the largest that are made,
-/// with a whole Python in them, about forty.
+/// Longest component, in bytes. Components in Rust have one or two MiB. The largest known ones,
+/// which contain a whole Python, have about forty.
 pub const MAX_COMPONENT_BYTES: u64 = 64 << 20;
 
 /// Longest snapshot, in bytes: one of ten thousand accounts has about ten MiB.
 pub const MAX_SNAPSHOT_BYTES: u64 = 256 << 20;
 
-/// Longest secret, in bytes: as long as one in AWS Secrets Manager can be.
+/// Longest secret, in bytes: the limit of AWS Secrets Manager.
 pub const MAX_SECRET_BYTES: u64 = 64 << 10;
 
 /// Longest program, library or compiled plugin, in bytes.
@@ -31,7 +31,7 @@ pub const MAX_PROGRAM_BYTES: u64 = 1 << 30;
 /// Reads a regular file.
 ///
 /// # Errors
-/// When it can't be read, is something else than a regular file, or has more than `limit` bytes.
+/// When the file can't be read, is not a regular file, or has more than `limit` bytes.
 pub fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     read_stream(open(path)?, limit)
 }
@@ -39,13 +39,13 @@ pub fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
 /// Reads a regular file of text.
 ///
 /// # Errors
-/// As [`read`], and when it isn't text.
+/// As [`read`], and when the file is not text.
 pub fn read_text(path: &Path, limit: u64) -> io::Result<String> {
     decode_text(read(path, limit)?)
 }
 
-/// Reads what a user has named on the command line: a regular file, or what this process was
-/// started with, as stdin and the pipes that a shell makes of `<(…)`.
+/// Reads a file that a user named on the command line: a regular file, or a descriptor that this
+/// process inherited, such as stdin or a pipe that a shell makes of `<(…)`.
 ///
 /// # Errors
 /// As [`read`].
@@ -57,18 +57,18 @@ pub fn read_argument(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     }
 }
 
-/// Reads a text that a user has named on the command line.
+/// Reads a text file that a user named on the command line.
 ///
 /// # Errors
-/// As [`read_argument`], and when it isn't text.
+/// As [`read_argument`], and when the file is not text.
 pub fn read_text_argument(path: &Path, limit: u64) -> io::Result<String> {
     decode_text(read_argument(path, limit)?)
 }
 
-/// Reads a stream to its end, as stdin.
+/// Reads a stream, such as stdin, to its end.
 ///
 /// # Errors
-/// When it can't be read, or has more than `limit` bytes.
+/// When the stream can't be read, or has more than `limit` bytes.
 pub fn read_stream(stream: impl Read, limit: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     stream.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
@@ -78,21 +78,21 @@ pub fn read_stream(stream: impl Read, limit: u64) -> io::Result<Vec<u8>> {
     }
 }
 
-/// Bytes as text, from whichever system: see [`decode`].
+/// Decodes bytes as text, from any operating system: see [`decode`].
 ///
 /// # Errors
-/// When they aren't text.
+/// When the bytes are not text.
 pub fn decode_text(bytes: Vec<u8>) -> io::Result<String> {
     decode(&bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
 }
 
-/// Opens a regular file, without waiting for anybody.
+/// Opens a regular file without blocking.
 pub(crate) fn open(path: &Path) -> io::Result<File> {
-    // Before it is opened, since opening a device may do something.
+    // Checked before it is opened, since opening a device may have an effect.
     regular(std::fs::metadata(path)?.file_type())?;
     let flags = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
     let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
-    // After it, in case that it has become something else meanwhile.
+    // Checked again afterwards, in case that the file was replaced meanwhile.
     regular(file.metadata()?.file_type())?;
     Ok(file)
 }
@@ -126,7 +126,7 @@ mod tests {
 
     use super::*;
 
-    /// What stands where a file is expected, and what is said about it. Nothing is waited for.
+    /// What can be in the place of a file, and the error for it. No case blocks.
     #[rstest]
     #[case::directory(|path: &Path| std::fs::create_dir(path).unwrap(), "it is a directory, expected")]
     #[case::named_pipe(|path: &Path| fifo(path), "it is a named pipe (FIFO), expected")]
@@ -149,7 +149,7 @@ mod tests {
         }
     }
 
-    /// What is sparse takes no memory: its size is not believed, but its bytes are counted.
+    /// A sparse file takes no memory: its reported size is not trusted, but its bytes are counted.
     #[test]
     fn what_has_three_gigabytes() {
         let file = tempfile::NamedTempFile::new().unwrap();
@@ -166,12 +166,12 @@ mod tests {
         link("file", &dir.path().join("link"));
         assert_eq!(read(&path, 2048).unwrap().len(), 2048);
         assert_eq!(read_text_argument(&dir.path().join("link"), 2048).unwrap().len(), 2048);
-        // As large as its bytes, though it says that it has none.
+        // The file is as large as its bytes, though its reported size is 0.
         assert!(!read(Path::new("/proc/self/status"), MAX_TEXT_BYTES).unwrap().is_empty());
         assert_eq!(read_argument(Path::new("/dev/null"), 1).unwrap(), b"");
     }
 
-    /// A pipe of a shell, `<(…)`, which is a descriptor of this process.
+    /// A pipe of a shell, `<(…)`, is a descriptor of this process.
     #[test]
     fn pipes_that_a_process_was_started_with() {
         use std::io::Write as _;

@@ -1,5 +1,6 @@
-//! What plugins may import: the contract's interfaces, and the closed part of WASI that the standard
-//! libraries of guest languages import whether it is used or not. Nothing in it leads outside.
+//! What plugins may import: the contract's interfaces, and the part of WASI that the standard
+//! libraries of guest languages always import, used or not. None of it reaches outside of the
+//! sandbox.
 
 use groundcrew_core::support_case::SupportCase;
 use wasmtime::Engine;
@@ -112,7 +113,7 @@ impl InstanceState {
     }
 }
 
-/// Not the crate's own implementation, which waits: a simulation's clock would jump.
+/// Replaces the crate's own implementation, which waits: a simulation's clock would jump.
 impl monotonic_clock::Host for InstanceState {
     fn now(&mut self) -> wasmtime::Result<u64> {
         Ok(self.wasi.clock.nanoseconds())
@@ -134,7 +135,7 @@ impl monotonic_clock::Host for InstanceState {
     }
 }
 
-/// A moment that has come.
+/// A moment that has passed.
 struct ReadyPollable;
 
 #[async_trait]

@@ -1,5 +1,5 @@
-//! What the host keeps of one instance of a plugin, in its store. What the plugin imports works
-//! on it.
+//! The state that the host keeps for one instance of a plugin, in its store. The implementations of
+//! the plugin's imports use it.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -21,7 +21,7 @@ pub(crate) struct Capabilities {
     pub(crate) http: Option<Arc<HttpAccess>>,
 }
 
-/// What the host knows about one instance.
+/// The host's state for one instance.
 pub(crate) struct InstanceState {
     pub(crate) log: Arc<PluginLog>,
     pub(crate) wasi: Wasi,
@@ -43,7 +43,7 @@ impl WasiView for InstanceState {
 impl WasiHttpView for InstanceState {
     fn http(&mut self) -> WasiHttpCtxView<'_> {
         let Self { http, wasi, .. } = self;
-        // The context is a number; the view wants it beside its hooks.
+        // The context is a number; the view needs it together with its hooks.
         let (context, hooks) = http.parts();
         WasiHttpCtxView { ctx: context, table: wasi.resources(), hooks }
     }

@@ -1,15 +1,15 @@
 //! Runs plugins: WebAssembly components behind the contract in `wit/`.
 //!
-//! A [`Runtime`] loads a [`LoadedPolicy`] from a [`PolicySpec`]; asking it is
-//! [`groundcrew_core::ports::Policy`]. It loads a [`LoadedNotifier`] from a
-//! [`NotifierSpec`]; telling by it is [`groundcrew_core::ports::Notifier`].
+//! A [`Runtime`] loads a [`LoadedPolicy`] from a [`PolicySpec`]. It implements
+//! [`groundcrew_core::ports::Policy`]. A runtime loads a [`LoadedNotifier`] from a
+//! [`NotifierSpec`]. It implements [`groundcrew_core::ports::Notifier`].
 //!
-//! A plugin has no authority: no file, no network, no environment, no clock but the time of
-//! the candidate or notification. What a notifier may do beyond that is in its spec: to
-//! open support cases of certain services ([`SupportGrant`]), to send HTTP requests to certain
-//! URLs ([`http::HttpAccess`]). Whatever a plugin does, a call
-//! ends within its [`Limits`](groundcrew_core::limits::Limits), with a typed error that
-//! names the plugin and the limit, and the next call is not affected.
+//! A plugin has no authority: no files, no network, no environment, and no clock but the time of
+//! the candidate or notification. The spec of a notifier can grant more: opening support cases of
+//! certain services ([`SupportGrant`]), and sending HTTP requests to certain URLs
+//! ([`http::HttpAccess`]). Every call ends within its [`Limits`](groundcrew_core::limits::Limits).
+//! A call that reaches a limit fails with a typed error that names the plugin and the limit, and
+//! does not affect the next call.
 
 #![deny(missing_docs)]
 

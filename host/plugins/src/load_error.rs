@@ -22,13 +22,13 @@ pub enum LoadError {
     UnknownBundled {
         /// The plugin's name in the config.
         plugin: String,
-        /// What was looked for.
+        /// The world that the config needs.
         world: World,
-        /// The name that is not known.
+        /// The unknown name.
         name: String,
-        /// The names that are.
+        /// The known names.
         known: Vec<&'static str>,
-        /// The nearest of them, if any is near.
+        /// The most similar known name, if any is similar.
         nearest: Option<&'static str>,
     },
     /// The file can't be read.
@@ -44,23 +44,23 @@ pub enum LoadError {
     /// A script that is not text.
     #[error("plugin `{plugin}`: {} is not UTF-8 text: byte {at} is none", path.display())]
     TextDecodeError {
-        /// The plugin.
+        /// How many bytes at its beginning are text.
         plugin: String,
         /// The file.
         path: PathBuf,
         /// How many bytes of it are text.
         at: usize,
     },
-    /// The component is not the one that the config names.
+    /// The component's hash is not the one in the config.
     #[error(
         "plugin `{plugin}`: the config expects sha256 {expected}, but the component has {found}"
     )]
     Digest {
         /// The plugin.
         plugin: String,
-        /// What the config says.
+        /// The hash in the config.
         expected: String,
-        /// What it is.
+        /// The hash of the component.
         found: String,
     },
     /// It is not WebAssembly at all.
@@ -83,7 +83,7 @@ pub enum LoadError {
     Invalid {
         /// The plugin.
         plugin: String,
-        /// What wasmtime says.
+        /// The message of wasmtime.
         reason: String,
     },
     /// It was built for the other world.
@@ -94,10 +94,10 @@ pub enum LoadError {
     WrongWorld {
         /// The plugin.
         plugin: String,
-        /// What it is.
+        /// Its world.
         found: World,
     },
-    /// It was built for something else altogether.
+    /// It was built for something else.
     #[error(
         "plugin `{plugin}` is not a {world}: it lacks the export {missing}; \
          build it for the world `{world}` of groundcrew:plugin"
@@ -105,7 +105,7 @@ pub enum LoadError {
     MissingExport {
         /// The plugin.
         plugin: String,
-        /// What it was to be.
+        /// The world that it should have.
         world: World,
         /// The export.
         missing: String,
@@ -123,7 +123,7 @@ pub enum LoadError {
         /// The interface with this groundcrew's version.
         expected: String,
     },
-    /// It imports what such a plugin isn't given.
+    /// It imports something that plugins of its world may not import.
     #[error(
         "plugin `{plugin}` imports what a {world} is not given: {}{hint}",
         imports.join(", ")
@@ -131,7 +131,7 @@ pub enum LoadError {
     ForbiddenImport {
         /// The plugin.
         plugin: String,
-        /// What it is.
+        /// Its world.
         world: World,
         /// The interfaces.
         imports: Vec<String>,
@@ -167,7 +167,7 @@ pub enum LoadError {
         /// How many are allowed.
         limit: u32,
     },
-    /// What it answers as its settings' schema is none.
+    /// Its settings' schema is not a JSON Schema.
     #[error("plugin `{plugin}` answers no JSON Schema for its settings: {reason}")]
     Schema {
         /// The plugin.
@@ -175,7 +175,7 @@ pub enum LoadError {
         /// What is wrong with it.
         reason: String,
     },
-    /// Settings are wrong: everything that is.
+    /// All wrong settings.
     #[error("{} wrong: {}", plural(.0.len()), join_problems(.0))]
     Settings(Vec<SettingProblem>),
     /// A call failed while it was loaded.

@@ -1,5 +1,5 @@
-//! What plugins write: to the contract's `log`, to stdout and to stderr. It all goes to
-//! the host's log with plugin and account, and it all counts against one budget.
+//! What plugins write: to the contract's `log`, to stdout and to stderr. All of it goes to the
+//! host's log with plugin and account, and counts against one budget.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,8 +14,8 @@ use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
 
 use crate::coverage::Coverage;
 
-/// What a line costs beyond its text: about what the host's log adds to it. So empty
-/// lines run into the limit, too.
+/// The cost of a line in addition to its text: about what the host's log adds to it. So empty lines
+/// reach the limit, too.
 const LINE_COST: u64 = 32;
 
 /// The call wrote more than `limits.log` allows.
@@ -27,7 +27,7 @@ pub(crate) struct LogFlood;
 #[derive(Debug)]
 pub(crate) struct PluginLog {
     plugin: Arc<str>,
-    /// What takes the lines that tell of coverage, where that is measured.
+    /// Receives the lines about coverage, if coverage is measured.
     coverage: Option<Arc<Coverage>>,
     /// The account that the running call is about. Locked only when a line is written.
     account: Mutex<Option<AccountId>>,
@@ -40,15 +40,15 @@ impl PluginLog {
         Self { plugin, coverage, account: Mutex::new(None), remaining: AtomicU64::new(0) }
     }
 
-    /// A call begins.
+    /// Starts a call.
     pub(crate) fn begin_call(&self, account: Option<&AccountId>, budget: u64) {
         *self.account.lock().unwrap_or_else(PoisonError::into_inner) = account.cloned();
         self.remaining.store(budget, Ordering::Relaxed);
     }
 
-    /// Takes what a text costs from the budget.
+    /// Subtracts the cost of a text from the budget.
     fn charge(&self, cost: u64) -> Result<(), LogFlood> {
-        // An instance runs on one thread at a time: nothing comes between.
+        // An instance runs on one thread at a time, so nothing changes it in between.
         let remaining = self.remaining.load(Ordering::Relaxed).checked_sub(cost).ok_or(LogFlood)?;
         self.remaining.store(remaining, Ordering::Relaxed);
         Ok(())
@@ -64,7 +64,7 @@ impl PluginLog {
         Ok(())
     }
 
-    /// Writes what the host has to say about the running call: at no cost to the plugin.
+    /// Writes a message of the host about the running call. It costs the plugin nothing.
     pub(crate) fn log_host_message(&self, message: &str) {
         let account = self.account.lock().unwrap_or_else(PoisonError::into_inner);
         let account = account.as_ref().map(AccountId::as_str);
@@ -88,7 +88,7 @@ impl PluginLog {
     }
 }
 
-/// Stdout and stderr of a plugin, which end in its log.
+/// Stdout and stderr of a plugin, which are written to its log.
 pub(crate) struct OutputLog {
     pub(crate) log: Arc<PluginLog>,
     pub(crate) level: Level,
@@ -115,7 +115,7 @@ impl StdoutStream for OutputLog {
 struct LineWriter {
     log: Arc<PluginLog>,
     level: Level,
-    /// The beginning of a line. The budget bounds it: it was paid for already.
+    /// The beginning of a line. The budget bounds it: its cost has been subtracted.
     line: Vec<u8>,
 }
 
@@ -148,7 +148,7 @@ impl OutputStream for LineWriter {
     }
 
     fn check_write(&mut self) -> StreamResult<usize> {
-        // What may be written at once: bounds what the host allocates for it.
+        // Most bytes of one write: it bounds what the host allocates.
         Ok(4096)
     }
 }
@@ -158,7 +158,7 @@ impl Pollable for LineWriter {
     async fn ready(&mut self) {}
 }
 
-/// A plugin that aborts leaves its last words without a line break.
+/// A plugin that aborts may leave a last line without a line break.
 impl Drop for LineWriter {
     fn drop(&mut self) {
         if !self.line.is_empty() {

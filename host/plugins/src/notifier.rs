@@ -1,4 +1,4 @@
-//! A notifier that was loaded: its settings are right and it can be used.
+//! A loaded notifier: its settings are valid, and it can deliver notifications.
 
 use std::fmt;
 use std::sync::Arc;
@@ -32,12 +32,12 @@ impl LoadedNotifier {
         &self.digest
     }
 
-    /// Whether its component imports HTTP. Without that no HTTP grant is of any use.
+    /// Whether its component imports HTTP. Otherwise HTTP grants have no effect.
     pub fn imports_http(&self) -> bool {
         self.imports(contract::HTTP)
     }
 
-    /// Whether its component imports support cases. Without that no grant of them is of any use.
+    /// Whether its component imports support cases. Otherwise grants of them have no effect.
     pub fn imports_support_cases(&self) -> bool {
         self.imports(contract::SUPPORT_CASES)
     }

@@ -1,8 +1,8 @@
 //! Compiled plugins in a deployment package, so that a cold start doesn't compile.
 //!
-//! The package's folder is beside the program, and is only read. Its code runs with the host's
-//! own rights, as the program beside it does: so it is as trusted as that program is, no less
-//! and no more. It is compiled for every CPU of its architecture, whichever machine made it.
+//! The package's folder is beside the program, and is only read. Its code runs with the host's own
+//! rights, like the program. So it is trusted exactly as much as the program is. It is compiled for
+//! every CPU of its architecture, on any machine.
 
 use std::fs;
 use std::io;
@@ -24,14 +24,14 @@ use crate::runtime_error::RuntimeError;
 use crate::spec::{PluginSpec, Source};
 use crate::world::World;
 
-/// The file that says which build made the folder.
+/// The file that names the build that made the folder.
 pub const BUILD_FILE: &str = "build";
 
 /// A package's compiled plugins that can't be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PackageError {
-    /// The folder doesn't say who made it.
+    /// The folder doesn't name its build.
     #[error("packaged plugins: {}: {source}; make the package anew", path.display())]
     Io {
         /// The file.
@@ -59,25 +59,25 @@ pub enum PackageError {
         /// The file.
         path: PathBuf,
     },
-    /// It is damaged, or somebody else could have written it.
+    /// The plugin is damaged, or another user could have written it.
     #[error(transparent)]
     Untrusted(#[from] CacheError),
-    /// wasmtime doesn't take it.
+    /// wasmtime rejects the plugin.
     #[error("packaged plugins: {} can't be loaded: {reason}", path.display())]
     Unloadable {
         /// The file.
         path: PathBuf,
-        /// What wasmtime says.
+        /// The message of wasmtime.
         reason: String,
     },
 }
 
-/// The folder, where a package is run.
+/// The folder of a package, when the program runs from one.
 pub(crate) struct PackagedPlugins {
     directory: PathBuf,
     owners: Vec<u32>,
-    /// Names the files. The code is loaded into the engine that runs plugins, which is made for
-    /// the very CPU: it has all that this one's code needs.
+    /// Names the files. The code is loaded into the engine that runs plugins. That engine is made
+    /// for this very CPU, which has all features that the portable code needs.
     portable: Engine,
 }
 
@@ -116,8 +116,8 @@ impl PackagedPlugins {
     }
 }
 
-/// Who may have written it: this user, root, and whoever the program belongs to, since they could
-/// as well replace the program.
+/// The users who may have written the folder: this user, root, and the owner of the program, since
+/// they could replace the program as well.
 fn owners() -> Vec<u32> {
     let program = std::env::current_exe().and_then(fs::metadata).map(|program| program.uid());
     [cache::current_uid(), 0].into_iter().chain(program.ok()).collect()
@@ -133,7 +133,7 @@ pub struct Compiler {
 pub struct CompiledPlugin {
     /// Its name.
     pub name: String,
-    /// What is in it.
+    /// Its content.
     pub bytes: Vec<u8>,
 }
 
@@ -148,10 +148,10 @@ impl Compiler {
         Ok(Self { engine })
     }
 
-    /// Compiles a plugin: of a script its interpreter. The same plugin gives the same bytes.
+    /// Compiles a plugin; for a script, its interpreter. The same plugin gives the same bytes.
     ///
     /// # Errors
-    /// When there is no such plugin, or it is none.
+    /// When there is no such plugin, or when it is not a component.
     pub fn compile(&self, plugin: &str, source: &Source) -> Result<CompiledPlugin, LoadError> {
         let spec = PluginSpec {
             name: plugin,

@@ -1,4 +1,4 @@
-//! A policy that was loaded: its settings are right and it can be asked.
+//! A loaded policy: its settings are valid, and it can be evaluated.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,8 +14,8 @@ use crate::convert::{self, AccountParts};
 use crate::sandbox::{CallContext, InstanceTemplate, Sandbox};
 use crate::spec::Instance;
 
-/// How often a kept instance is asked before a fresh one takes its place: so that a
-/// plugin that leaks memory doesn't grow for ever.
+/// How many calls a kept instance handles before it is replaced, so that a plugin that leaks memory
+/// doesn't grow without limit.
 const MAX_CALLS_PER_INSTANCE: u32 = 10_000;
 
 /// A policy plugin, loaded and configured.
@@ -24,7 +24,7 @@ pub struct LoadedPolicy {
     pub(crate) digest: String,
     pub(crate) named_lanes: NamedLanes,
     pub(crate) instance: Instance,
-    /// Boxed, since it moves in and out with every question.
+    /// Boxed, since it moves in and out with every evaluation.
     pub(crate) kept: Mutex<Option<Box<KeptInstance>>>,
     pub(crate) permits: Arc<Semaphore>,
 }
@@ -46,16 +46,16 @@ impl LoadedPolicy {
         &self.digest
     }
 
-    /// Which lanes it may name, as it says itself.
+    /// The lanes that it may name, as the plugin declares them.
     pub fn lanes(&self) -> &NamedLanes {
         &self.named_lanes
     }
 
-    /// Asks, as [`ports::Policy::evaluate`] does, with a typed error. Needs a tokio
+    /// Evaluates a candidate as [`ports::Policy::evaluate`] does, with a typed error. Needs a tokio
     /// runtime with time enabled.
     ///
     /// # Errors
-    /// When the plugin fails, reaches a limit or answers nonsense.
+    /// When the plugin fails, reaches a limit or returns an invalid result.
     pub async fn evaluate_typed(&self, candidate: &Candidate) -> Result<PolicyDecision, CallError> {
         match self.instance {
             Instance::Fresh => {
@@ -66,7 +66,8 @@ impl LoadedPolicy {
                 self.evaluate_in(&mut sandbox, candidate).await
             }
             Instance::Kept => {
-                // Taken out while it is asked: a call that is cancelled leaves nothing behind.
+                // Taken out during the evaluation, so that a cancelled call leaves no instance
+                // behind.
                 let idle = self.kept().take();
                 let mut kept = match idle {
                     Some(kept) => kept,

@@ -33,21 +33,21 @@ use crate::{contract, convert, schema, script};
 /// How the runtime works.
 #[derive(Clone, Debug, Default)]
 pub struct RuntimeOptions {
-    /// Where compiled plugins are kept. Without it, or where it can't be used or trusted, each
-    /// start compiles them.
+    /// The directory of the compile cache. Without it, or if it can't be used or trusted, each
+    /// start compiles the plugins.
     pub cache_dir: Option<PathBuf>,
 }
 
-/// Loads plugins. One is enough for a process.
+/// Loads plugins. A process needs only one.
 pub struct Runtime {
     engine: Engine,
     linkers: Linkers,
     packaged: Option<PackagedPlugins>,
     cache: Option<Cache>,
-    /// Why there is none, where one was to be.
+    /// Why the configured cache can't be used.
     unusable_cache: Option<String>,
     permits: Arc<Semaphore>,
-    /// Of their own, since a notification may wait long for another system.
+    /// Separate permits, since a delivery may wait long for another system.
     notifier_permits: Arc<Semaphore>,
     coverage: Option<Arc<Coverage>>,
     deadline_fired: Arc<AtomicBool>,
@@ -64,7 +64,7 @@ impl Runtime {
 
     fn with(engine: Engine, options: RuntimeOptions) -> Result<Self, RuntimeError> {
         engine::start_ticker(&engine).map_err(RuntimeError::Ticker)?;
-        // It only saves time: one that can't be used is done without.
+        // The cache only saves time: the runtime works without it.
         let cache = options.cache_dir.as_deref().map(Cache::open).transpose();
         let unusable_cache = cache.as_ref().err().map(ToString::to_string);
         let cache = cache.unwrap_or_else(|error| {
@@ -84,37 +84,37 @@ impl Runtime {
         })
     }
 
-    /// Has plugins looked for among the compiled ones of a deployment package, before the cache.
-    /// That folder is never written to. What is not right with it is logged, and costs time,
-    /// never a plugin.
+    /// Uses the compiled plugins of a deployment package, before those of the cache. That folder is
+    /// never written to. If a plugin in it can't be used, the reason is logged and the plugin is
+    /// compiled.
     pub fn with_package(self, directory: &Path) -> Self {
         let packaged = PackagedPlugins::open(directory);
         let packaged = packaged.inspect_err(|error| tracing::warn!(%error, "compiling instead"));
         Self { packaged: packaged.ok(), ..self }
     }
 
-    /// Has the lines noted that the evaluations of scripts reach. Evaluations take longer then.
+    /// Collects the lines that the evaluations of scripts reach. Evaluations take longer then.
     pub fn with_coverage(self, coverage: Arc<Coverage>) -> Self {
         Self { coverage: Some(coverage), ..self }
     }
 
-    /// Why plugins are compiled at each start, where the cache can't be used, and what to do about
-    /// it. The log has it already, as a warning of `groundcrew_plugins`.
+    /// Why plugins are compiled at each start if the cache can't be used, and what to do about it.
+    /// The same text is logged as a warning of `groundcrew_plugins`.
     pub fn cache_warning(&self) -> Option<String> {
         let full = || self.cache.as_ref().and_then(Cache::write_error);
         let trouble = self.unusable_cache.as_deref().or_else(full);
         trouble.map(|trouble| format!("{}: {trouble}", cache::NO_CACHE_WARNING))
     }
 
-    /// Whether real time has had a say in any decision so far: a plugin ran so long that
-    /// it had to let others run, or was ended. Such a simulation can't be repeated exactly.
+    /// Whether real time has affected any decision so far: a plugin ran so long that it yielded to
+    /// other tasks, or was ended. Such a simulation can't be repeated exactly.
     pub fn deadline_fired(&self) -> bool {
         self.deadline_fired.load(Ordering::Relaxed)
     }
 
-    /// Loads a policy and checks all there is to check: that it keeps to the contract and
-    /// that its settings are right. Compiles on the calling thread where the cache has
-    /// nothing. Needs a tokio runtime with time enabled.
+    /// Loads a policy and checks everything that can be checked: whether it conforms to the
+    /// contract and whether its settings are valid. Compiles on the calling thread if the cache has
+    /// no entry. Needs a tokio runtime with time enabled.
     ///
     /// # Errors
     /// What is wrong with the plugin or its settings.
@@ -131,8 +131,9 @@ impl Runtime {
         })
     }
 
-    /// Loads a notifier, as [`load_policy`](Self::load_policy) does a policy. Nothing is told
-    /// by that: a plugin that asks for a support case or sends a request meanwhile is refused.
+    /// Loads a notifier, as [`load_policy`](Self::load_policy) does a policy. Loading delivers
+    /// nothing: a plugin that tries to open a support case or to send a request meanwhile is
+    /// refused.
     ///
     /// # Errors
     /// What is wrong with the plugin, its settings or its grants.
@@ -145,8 +146,7 @@ impl Runtime {
         Ok(LoadedNotifier { template, digest, permits: self.notifier_permits.clone() })
     }
 
-    /// Loads a plugin of either world: what its instances are made from, its digest, and
-    /// what it says about itself.
+    /// Loads a plugin of either world: the template of its instances, its digest, and its metadata.
     async fn load<T: WorldExport>(
         &self,
         spec: PluginSpec<'_>,
@@ -209,7 +209,7 @@ impl Runtime {
         PreInstance::new(linker.instantiate_pre(component)?)
     }
 
-    /// What a plugin can't do anything with is found here rather than when it is used.
+    /// Refuses a plugin that imports a capability without a grant, before its first use.
     fn check_grants(
         &self,
         plugin: &str,
@@ -232,7 +232,7 @@ impl Runtime {
         Ok(())
     }
 
-    /// Tries the settings on an instance.
+    /// Configures an instance to check the settings.
     async fn configure<T: WorldExport>(
         &self,
         settings: &Value,

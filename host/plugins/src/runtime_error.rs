@@ -9,10 +9,10 @@ pub enum RuntimeError {
     /// wasmtime doesn't work on this machine.
     #[error("the WebAssembly runtime can't be started: {reason}")]
     Engine {
-        /// What wasmtime says.
+        /// The message of wasmtime.
         reason: String,
     },
-    /// The thread that keeps time limits can't be started.
+    /// The thread that enforces time limits can't be started.
     #[error("the thread that keeps plugins' time limits can't be started: {0}")]
     Ticker(io::Error),
 }

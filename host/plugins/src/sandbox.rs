@@ -1,4 +1,4 @@
-//! One instance of a plugin in its store: the box that its limits are made of.
+//! One instance of a plugin in its store, which enforces its limits.
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -32,7 +32,7 @@ use crate::support_cases::SupportCapability;
 use crate::usage::Usage;
 use crate::wasi::Wasi;
 
-/// What a sandbox is made from: the same for all instances of a plugin.
+/// What instances are made from: the same for all instances of a plugin.
 pub(crate) struct InstanceTemplate<T: WorldExport> {
     pub(crate) plugin: Arc<str>,
     pub(crate) limits: Limits,
@@ -42,9 +42,9 @@ pub(crate) struct InstanceTemplate<T: WorldExport> {
     /// The names of all lanes, in the order in which they run.
     pub(crate) lanes: Vec<String>,
     pub(crate) capabilities: Capabilities,
-    /// Where the lines are noted that a script's evaluations reach, if they are.
+    /// Collects the lines that a script's evaluations reach, if coverage is measured.
     pub(crate) coverage: Option<Arc<Coverage>>,
-    /// Set once real time has had a say in a call.
+    /// Set once real time has affected a call.
     pub(crate) deadline_fired: Arc<AtomicBool>,
 }
 
@@ -63,7 +63,7 @@ pub(crate) struct Sandbox<T> {
 }
 
 impl<T: WorldExport> Sandbox<T> {
-    /// Makes an instance. Components may run code of their own while they start.
+    /// Starts an instance. Components may run code of their own while they start.
     pub(crate) async fn start(
         template: &InstanceTemplate<T>,
         call_context: CallContext<'_>,
@@ -81,7 +81,7 @@ impl<T: WorldExport> Sandbox<T> {
         Ok(Self { plugin: plugin.clone(), store, exports })
     }
 
-    /// Makes an instance that has its settings.
+    /// Starts an instance and configures it.
     pub(crate) async fn configured(
         template: &InstanceTemplate<T>,
         call_context: CallContext<'_>,
@@ -109,7 +109,7 @@ impl<T: WorldExport> Sandbox<T> {
         finish_call(&self.plugin, &self.store, outcome)
     }
 
-    /// Hands over the settings. Once in the life of an instance.
+    /// Passes the settings. Called once for each instance.
     pub(crate) async fn configure(
         &mut self,
         settings: &str,
@@ -126,7 +126,7 @@ impl<T: WorldExport> Sandbox<T> {
 }
 
 impl Sandbox<decide::Guest> {
-    /// Asks for a decision.
+    /// Evaluates the policy.
     pub(crate) async fn evaluate(
         &mut self,
         candidate: types::Candidate<'_>,
@@ -141,7 +141,7 @@ impl Sandbox<decide::Guest> {
 }
 
 impl Sandbox<deliver::Guest> {
-    /// Has a notification told.
+    /// Delivers a notification.
     pub(crate) async fn notify(
         &mut self,
         notification: deliver::Notification<'_>,
@@ -154,7 +154,7 @@ impl Sandbox<deliver::Guest> {
         finish_call(&self.plugin, &self.store, outcome)
     }
 
-    /// From now on a notification is told, and what is granted can be used.
+    /// Starts the delivery of a notification. From now on the grants can be used.
     pub(crate) fn begin_delivery(&mut self, key: &NotificationKey) {
         let state = self.store.data_mut();
         if let Some(support) = &mut state.support {
@@ -197,7 +197,7 @@ impl<T: WorldExport> InstanceTemplate<T> {
     }
 }
 
-/// A call begins, with all that one call may use.
+/// Starts a call with its full budgets.
 fn begin_call(store: &mut Store<InstanceState>, call_context: CallContext<'_>) {
     let state = store.data_mut();
     state.ticks = 0;
@@ -207,8 +207,8 @@ fn begin_call(store: &mut Store<InstanceState>, call_context: CallContext<'_>) {
     store.set_epoch_deadline(1);
 }
 
-/// Ends a call that takes too long. Sets no timer for one that ends without ever having to
-/// wait, as nearly every decision does: reading the clock is a good part of what it costs.
+/// Ends a call that takes too long. Sets no timer for a call that ends without waiting, as nearly
+/// every decision does: reading the clock is a good part of the cost of a decision.
 async fn with_timeout<T>(limit: Duration, call: impl Future<Output = T>) -> Result<T, Elapsed> {
     let mut call = pin!(call);
     match poll_fn(|context| Poll::Ready(call.as_mut().poll(context))).await {
@@ -217,7 +217,7 @@ async fn with_timeout<T>(limit: Duration, call: impl Future<Output = T>) -> Resu
     }
 }
 
-/// What became of a call. Epochs end what a plugin does; that it `Elapsed` ends what the
+/// The result of a call. Epochs end a plugin that computes for too long. `Elapsed` ends what the
 /// host does for it.
 fn finish_call<T>(
     plugin: &str,
@@ -230,18 +230,18 @@ fn finish_call<T>(
         Ok(Err(error)) => {
             Err(CallError::classify(plugin, &state.limits, state.usage.denied, &error))
         }
-        // It waited, by tokio's clock: in a simulation it would do the same again.
+        // It waited, by tokio's clock: a repeated simulation would do the same.
         Err(Elapsed { .. }) => Err(CallError::timeout(plugin, &state.limits)),
     }
 }
 
-/// A tick went by while the plugin was running.
+/// Called when a tick passes while the plugin is running.
 fn on_epoch(mut store: StoreContextMut<'_, InstanceState>) -> wasmtime::Result<UpdateDeadline> {
     let state = store.data_mut();
     state.ticks += 1;
     if state.ticks == 1 {
-        // It may have begun just before the tick. Nearly every call ends before it would
-        // ever give way to another task, so simulations stay repeatable.
+        // The call may have begun just before the tick. Nearly every call ends before it yields to
+        // another task, so simulations stay repeatable.
         return Ok(UpdateDeadline::Continue(1));
     }
     state.deadline_fired.store(true, Ordering::Relaxed);

@@ -1,4 +1,4 @@
-//! Settings against their JSON Schema: every deviation at once, each at its place.
+//! Checks settings against their JSON Schema and reports every deviation, each with its pointer.
 
 use groundcrew_core::config::nearest;
 use groundcrew_core::decision::SettingProblem;
@@ -51,7 +51,7 @@ fn problems(schema: &Value, error: &ValidationError<'_>) -> Vec<SettingProblem> 
     }
 }
 
-/// The keys that the schema names beside the keyword that refused another.
+/// The keys that the schema defines next to the keyword that refused another key.
 fn known_keys<'a>(schema: &'a Value, keyword: &str) -> Vec<&'a str> {
     let Some((object, _)) = keyword.rsplit_once('/') else { return Vec::new() };
     schema

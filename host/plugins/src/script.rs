@@ -1,4 +1,4 @@
-//! Policy scripts: a bundled interpreter runs them, which gets them as its settings.
+//! Policy scripts: a bundled interpreter runs them. It receives a script as its settings.
 
 use std::path::Path;
 
@@ -9,10 +9,10 @@ use crate::files;
 use crate::load_error::LoadError;
 use crate::spec::PluginSpec;
 
-/// Where the interpreter's settings have the script's data.
+/// The pointer of the script's data in the interpreter's settings.
 const DATA: &str = "/data";
 
-/// Reads a script. Answers its bytes, and what the interpreter is configured with.
+/// Reads a script. Returns its bytes and the settings of the interpreter.
 pub(crate) fn read(
     spec: PluginSpec<'_>,
     path: &Path,
@@ -39,8 +39,8 @@ pub(crate) fn read(
     Ok((bytes, settings))
 }
 
-/// A problem that the interpreter tells of: with the data, which are the user's settings, or
-/// else with the script as a whole, whose message has line and column.
+/// Converts a problem that the interpreter reports. Its place is either in the data, which are the
+/// user's settings, or it is the script as a whole, and then the message has line and column.
 pub(crate) fn problem(problem: SettingProblem) -> SettingProblem {
     let at = problem.at.strip_prefix(DATA).unwrap_or_default().to_owned();
     SettingProblem { at, ..problem }

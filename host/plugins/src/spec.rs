@@ -38,7 +38,7 @@ pub struct NotifierSpec {
     pub sha256: Option<String>,
     /// Its settings: a JSON object.
     pub settings: Value,
-    /// What one call may use. The time includes what the other system takes.
+    /// What one call may use. The time includes waiting for the other system.
     pub limits: Limits,
     /// What it may do with AWS Support; nothing when `None`.
     pub support: Option<SupportGrant>,
@@ -102,7 +102,7 @@ pub enum Source {
 /// How long an instance lives.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Instance {
-    /// A fresh one for each evaluation: nothing is carried over, whatever the plugin does.
+    /// A fresh instance for each evaluation: no state is carried over, whatever the plugin does.
     #[default]
     Fresh,
     /// Configured once and kept, for plugins that are costly to configure. It is dropped

@@ -11,10 +11,10 @@ use groundcrew_core::support_case::SupportCase;
 use crate::bindings::groundcrew::plugin::types::{Failure, FailureKind};
 use crate::convert::truncate;
 
-/// Cases that a plugin may ask for while it tells one notification. One is opened at most,
-/// whatever it asks; more than one call is for plugins that try another severity or the like.
+/// Calls of `support-cases` that a plugin may make during one delivery. At most one of them opens a
+/// case. The others are for plugins that try another severity, for example.
 const MAX_CALLS: u32 = 4;
-/// What is repeated of a service code that isn't granted, in bytes: AWS's own are shorter.
+/// Bytes that are repeated of a service code that isn't granted: AWS's own codes are shorter.
 const MAX_CODE: usize = 100;
 
 /// What a notifier is granted of AWS Support.
@@ -34,13 +34,13 @@ impl fmt::Debug for SupportGrant {
     }
 }
 
-/// What one instance makes of its grant.
+/// The state of the grant in one instance.
 pub(crate) struct SupportCapability {
     grant: Arc<SupportGrant>,
-    /// The notification that is told; none while the plugin is loaded.
+    /// The notification that is being delivered; `None` while the plugin is loaded.
     notification_key: Option<NotificationKey>,
     calls: u32,
-    /// Whether there may be a case that the plugin's answer doesn't tell of.
+    /// Whether there may be a case that the plugin's result doesn't mention.
     effect_possible: bool,
 }
 
@@ -49,7 +49,7 @@ impl SupportCapability {
         Self { grant, notification_key: None, calls: 0, effect_possible: false }
     }
 
-    /// A notification is told from now on.
+    /// Starts the delivery of a notification.
     pub(crate) fn begin_delivery(&mut self, key: &NotificationKey) {
         self.notification_key = Some(key.clone());
     }
@@ -59,7 +59,8 @@ impl SupportCapability {
         self.effect_possible
     }
 
-    /// Opens a case for the notification that is told, or finds the one that was opened for it.
+    /// Opens a case for the notification that is being delivered, or finds the one that was opened
+    /// for it.
     pub(crate) async fn open(&mut self, case: SupportCase) -> Result<String, Failure> {
         let Some(key) = &self.notification_key else {
             return Err(failure(
@@ -82,7 +83,7 @@ impl SupportCapability {
         if let Err(problem) = case.check(key) {
             return Err(failure(FailureKind::Invalid, "invalid-support-case", problem.to_string()));
         }
-        // Until the outcome is known: the call may end here.
+        // Set until the outcome is known: the call may end here.
         let before = std::mem::replace(&mut self.effect_possible, true);
         self.grant.cases.open(key, &case).await.map_err(|error| {
             self.effect_possible = before || error.effect_possible;
@@ -101,7 +102,7 @@ fn failure(kind: FailureKind, code: &str, message: impl Into<String>) -> Failure
     }
 }
 
-/// A case of a service that isn't among the granted ones.
+/// The failure for a case of a service that isn't granted.
 pub(crate) fn not_granted(granted: &[String], mut wanted: String) -> Failure {
     truncate(&mut wanted, MAX_CODE);
     let message = format!(
@@ -111,7 +112,7 @@ pub(crate) fn not_granted(granted: &[String], mut wanted: String) -> Failure {
     failure(FailureKind::Denied, "service-code-not-granted", message)
 }
 
-/// What to write into the config so that these service codes are granted.
+/// The config lines that grant these service codes.
 pub(crate) fn grant_toml<'a>(service_codes: impl Iterator<Item = &'a str>) -> String {
     let codes: Vec<_> = service_codes.map(|code| format!("{code:?}")).collect();
     format!(

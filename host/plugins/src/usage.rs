@@ -17,8 +17,8 @@ pub(crate) enum DeniedGrowth {
 pub(crate) struct Usage {
     memory: Counter,
     table_elements: Counter,
-    /// The last growth denied. A guest whose allocator gets no memory aborts, which on
-    /// its own looks like any trap.
+    /// The last growth that was denied. A guest whose allocator gets no memory aborts. By itself
+    /// that looks like any other trap.
     pub(crate) denied: Option<DeniedGrowth>,
 }
 
@@ -39,7 +39,7 @@ struct Counter {
 }
 
 impl Counter {
-    /// Takes the growth of one part into account, unless the sum would pass the limit.
+    /// Adds the growth of one part, unless the sum would exceed the limit.
     fn grow(&mut self, current: usize, desired: usize) -> bool {
         let growth = desired.saturating_sub(current) as u64;
         let wanted = self.used.saturating_add(growth);
@@ -58,7 +58,7 @@ impl ResourceLimiter for Usage {
         desired: usize,
         maximum: Option<usize>,
     ) -> Result<bool> {
-        // Past its own maximum the growth fails anyway and must not be counted.
+        // Beyond its own maximum the growth fails anyway and must not be counted.
         if maximum.is_some_and(|maximum| desired > maximum) {
             return Ok(false);
         }

@@ -1,4 +1,4 @@
-//! What a plugin is given of WASI: a clock that stands still, output that goes to the log, and
+//! The part of WASI that a plugin gets: a clock that stands still, output that goes to the log, and
 //! nothing else.
 
 use std::sync::Arc;
@@ -12,15 +12,15 @@ use wasmtime_wasi::{Deterministic, HostWallClock, WasiCtx, WasiCtxView};
 
 use crate::log::{OutputLog, PluginLog};
 
-/// What a plugin has of WASI. Made when it first asks: most never do.
+/// A plugin's WASI. Made at the first use: most plugins never use it.
 pub(crate) struct Wasi {
     context: Option<WasiCtx>,
     resources: ResourceTable,
     pub(crate) clock: Clock,
 }
 
-/// The time that a plugin sees: the candidate's. It stands still, except that a plugin
-/// that waits finds at once that the time has come. So nothing depends on the machine,
+/// The time that a plugin sees: the candidate's. The clock stands still, with one exception: when a
+/// plugin waits, the clock moves to the end of the wait at once. So nothing depends on the machine,
 /// and nothing has to wait.
 #[derive(Clone, Default)]
 pub(crate) struct Clock(Arc<AtomicU64>);
@@ -30,7 +30,7 @@ impl Clock {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// The time has come, unless it is later already.
+    /// Moves the clock to this time, unless it is later already.
     pub(crate) fn forward_to(&self, nanoseconds: u64) {
         self.0.fetch_max(nanoseconds, Ordering::Relaxed);
     }
@@ -51,13 +51,13 @@ impl Wasi {
         &mut self.resources
     }
 
-    /// A call begins at this time.
+    /// Starts a call at this time.
     pub(crate) fn begin_call(&self, now: Timestamp) {
         let nanoseconds = u64::try_from(now.as_nanosecond()).unwrap_or_default();
         self.clock.0.store(nanoseconds, Ordering::Relaxed);
     }
 
-    /// What the implementation of WASI works on.
+    /// The view that the implementation of WASI works on.
     pub(crate) fn view(&mut self, log: &Arc<PluginLog>, max_bytes: u64) -> WasiCtxView<'_> {
         let ctx = self.context.get_or_insert_with(|| context(log, &self.clock, max_bytes));
         WasiCtxView { ctx, table: &mut self.resources }
@@ -80,7 +80,8 @@ fn context(log: &Arc<PluginLog>, clock: &Clock, max_bytes: u64) -> WasiCtx {
         .build()
 }
 
-/// Of no meaning. A policy is a pure function: what it draws must not differ between calls.
+/// An arbitrary constant. A policy is a pure function: its random numbers must not differ between
+/// calls.
 const SEED: [u8; 16] = *b"groundcrew seed.";
 
 impl HostWallClock for Clock {

@@ -7,12 +7,12 @@ use std::fmt;
 pub enum World {
     /// Decides whether, when and in which lane something is done.
     Policy,
-    /// Tells another system about an account.
+    /// Notifies another system of an account.
     Notifier,
 }
 
 impl World {
-    /// The table of the config that names such plugins.
+    /// The table of the config that contains such plugins.
     pub(crate) fn config_table(self) -> &'static str {
         match self {
             Self::Policy => "[[policies]]",
@@ -20,7 +20,7 @@ impl World {
         }
     }
 
-    /// The other one.
+    /// The other world.
     pub(crate) fn other(self) -> Self {
         match self {
             Self::Policy => Self::Notifier,

@@ -1,4 +1,4 @@
-//! The bundled notifier, through the runtime: what reaches AWS Support.
+//! The bundled notifier, through the runtime: the cases that AWS Support receives.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use groundcrew_testkit::policies::runtime;
 use rstest::rstest;
 use serde_json::{Value, json};
 
-/// Tells by `ams-case` with these settings, and answers the one case that it opened.
+/// Delivers with `ams-case` and these settings, and returns the one case that it opened.
 async fn case(settings: Value, notification: &Notification) -> SupportCase {
     let cases = Arc::new(RecordingSupport::default());
     let notifier = runtime().load_notifier(ams_case(settings, cases.clone())).await.unwrap();
@@ -83,7 +83,7 @@ async fn with_settings() {
     assert_eq!(case(settings, &notification()).await, expected);
 }
 
-/// Whatever an account is called, its case has the same lines, and is found as its own.
+/// For any account name, the case has the same lines, and the account's case is found.
 #[rstest]
 #[case::template("{{ 7*7 }}", "{{ 7*7 }}")]
 #[case::block(
@@ -141,7 +141,7 @@ async fn tags_that_are_missing_or_unreadable_are_empty() {
     }
 }
 
-/// A template that doesn't end is ended, and the next notification works.
+/// A template that doesn't end is stopped, and the next notification works.
 #[tokio::test]
 async fn a_template_without_end() {
     // A hundred million rounds for this account, none for the samples.

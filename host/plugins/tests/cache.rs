@@ -1,4 +1,4 @@
-//! The compile cache: used when it is sound, ignored when it isn't.
+//! The compile cache: used when it is intact, ignored otherwise.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
@@ -65,8 +65,8 @@ async fn an_entry_that_others_can_write_is_compiled_again() {
     assert_eq!(fs::metadata(&entry).unwrap().mode() & 0o777, 0o600);
 }
 
-/// What may stand where the cache shall be, or within it. None of it keeps a plugin from being
-/// loaded; it is told once, however many plugins there are. Reported cases come here.
+/// What can be in the place of the cache or within it. None of it prevents loading a plugin. It is
+/// reported once, for any number of plugins. Reported cases are added here.
 #[rstest]
 #[case::others_can_write_to_it(|at: &Path| {
     fs::create_dir(at).unwrap();
@@ -82,7 +82,7 @@ async fn an_entry_that_others_can_write_is_compiled_again() {
 #[case::read_only(|at: &Path| symlink("/proc/self", at).unwrap(), "compile cache: not used")]
 #[case::another_users(|at: &Path| {
     fs::create_dir(at).unwrap();
-    // Where this is root, who may give directories away.
+    // Only if this is root, who may give directories away.
     if chown(at, Some(4711), None).is_err() {
         fs::set_permissions(at, Permissions::from_mode(0o777)).unwrap();
     }
@@ -105,7 +105,7 @@ async fn a_cache_that_can_not_be_used(#[case] make: fn(&Path), #[case] told: &st
     assert_eq!(log.matches("GROUNDCREW_CACHE").count(), 1, "{log}");
 }
 
-/// Entries that can't be read are compiled again, whatever they are.
+/// Entries that can't be read are compiled again, of any kind.
 #[rstest]
 #[case::a_directory(|entry: &Path| fs::create_dir(entry).unwrap())]
 #[case::a_named_pipe(|entry: &Path| fifo(entry))]
@@ -124,7 +124,7 @@ fn other() -> Vec<u8> {
     PolicyComponent { evaluate: "(nop)", ..ABSTAIN }.build()
 }
 
-/// Makes a cache in which something stands in the place of each entry.
+/// Makes a cache in which something else is in the place of each entry.
 fn spoil_entries(at: &Path, make: fn(&Path)) {
     let runtime = tokio::runtime::Handle::current();
     let at = at.to_owned();

@@ -1,4 +1,4 @@
-//! What is found out about a plugin when it is loaded.
+//! The checks of a plugin when it is loaded.
 
 use groundcrew_core::decision::PolicyDecision;
 use groundcrew_plugins::{CallError, Instance, LoadError, PolicySpec, Source};
@@ -25,7 +25,7 @@ async fn a_core_module() {
     assert!(matches!(&error, LoadError::CoreModule { plugin } if plugin == "hostile"), "{error}");
 }
 
-/// Wherever it is cut off: an error, never a panic.
+/// Cut off at any byte, a component causes an error and never a panic.
 #[tokio::test]
 async fn a_truncated_component() {
     let whole = ABSTAIN.build();
@@ -69,7 +69,7 @@ async fn another_version_of_the_contract(#[case] version: &str) {
     assert_eq!(expected, "groundcrew:plugin/settings@0.1.0");
 }
 
-/// The right names and the wrong types.
+/// The right names with wrong types.
 #[tokio::test]
 async fn another_contract_of_the_same_version() {
     let error = load_bytes(&runtime(), &components::policy_of_contract("0.1.0")).await.unwrap_err();
@@ -97,7 +97,7 @@ async fn imports_that_are_not_granted() {
 async fn support_cases_are_for_notifiers() {
     let plugin = PolicyComponent {
         imports: SUPPORT_CASES,
-        // Never called: to import it is enough.
+        // Never called: the import is enough.
         fields: "(func $unused (call $open
             (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0)
             (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0)
@@ -123,7 +123,7 @@ async fn a_log_is_granted() {
     assert_eq!(policy.evaluate_typed(&tagged(&[])).await, Ok(PolicyDecision::Abstain));
 }
 
-/// An instance is fresh for each evaluation, or kept, as the config says.
+/// An instance is fresh for each evaluation, or kept, according to the config.
 #[rstest]
 #[case(Instance::Fresh, PolicyDecision::Abstain)]
 #[case(Instance::Kept, PolicyDecision::Proceed(None))]

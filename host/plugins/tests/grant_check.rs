@@ -1,5 +1,5 @@
-//! What a doctor finds out about a grant, against a server on loopback: nothing is sent unless it
-//! is asked for, and no secret is told.
+//! The doctor's check of a grant, against a server on loopback: no request is sent without
+//! `--probe`, and no secret is shown.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -24,7 +24,7 @@ fn grant(lines: &str) -> HttpGrant {
     Config::parse("test.toml", &text).unwrap().notifiers.remove(0).grants.http.remove(0)
 }
 
-/// What the facts say of a grant, in one text that must not show a secret.
+/// The facts of a grant in one text, which must not show a secret.
 async fn examine(
     grant: &HttpGrant,
     network: std::sync::Arc<LoopbackNetwork>,
@@ -96,11 +96,11 @@ async fn a_secret_that_cannot_be_had(#[case] location: &str, #[case] expected: &
         panic!("{facts:?}")
     };
     assert!(reason.contains(expected), "{reason}");
-    // Without it nothing is asked.
+    // Without `probe` no request is sent.
     assert_eq!((facts.probe, web.requests().len()), (None, 0));
 }
 
-/// A secret that is there may not be fit for the place that it has in the URL.
+/// A secret that exists may not be valid in its place in the URL.
 #[tokio::test]
 async fn a_secret_that_does_not_fit_into_a_url() {
     let web = HttpServer::new(&[response("200 OK", "", "")]).await;
@@ -133,13 +133,13 @@ async fn where_a_name_leads(
 ) {
     let web = HttpServer::new(&[response("200 OK", "", "")]).await;
     let facts = examine(&grant(lines), LoopbackNetwork::to(&web, &[addresses]), false).await;
-    // All of them are told, whether they may be reached or not.
+    // All addresses are listed, allowed or not.
     let found: Vec<String> = facts.addresses.iter().map(ToString::to_string).collect();
     assert_eq!(found, addresses);
     assert_obstacle(&facts, expected);
 }
 
-/// What is in the way of a connection: what kind it is, and what its reason says.
+/// Checks the kind and the reason of a connection failure.
 fn assert_obstacle(facts: &GrantFacts, expected: Option<(ConnectionFailureKind, &str)>) {
     match (&facts.connection, expected) {
         (Ok(()), None) => {}
@@ -190,7 +190,7 @@ async fn whom_a_certificate_is_trusted_from(
 
 #[tokio::test]
 async fn a_server_without_tls() {
-    // Which answers what it takes for a request.
+    // The server answers anything that it receives as a request.
     let web = HttpServer::new(&[response("400 Bad Request", "", "")]).await;
     let (pem, _) = authority("a.example");
     let ca = temp_file(&pem);
@@ -212,7 +212,7 @@ async fn a_ca_file_that_cannot_be_used(#[case] path: &str, #[case] expected: &st
     assert_obstacle(&facts, Some((ConnectionFailureKind::CaFile, expected)));
 }
 
-/// The proxy resolves the name. It is told where to lead a tunnel, and nothing else.
+/// The proxy resolves the name. It receives the target of the tunnel, and nothing else.
 #[tokio::test]
 async fn by_a_proxy() {
     let (pem, tls) = authority("a.example");
@@ -229,7 +229,7 @@ async fn by_a_proxy() {
     assert!(web.requests().is_empty(), "{:?}", web.requests());
 }
 
-/// Whoever says nothing is not waited for.
+/// A silent server causes a timeout.
 #[tokio::test]
 async fn a_server_that_says_nothing() {
     let web = HttpServer::new(&[Behavior::Stalls("")]).await;
@@ -242,7 +242,7 @@ async fn a_server_that_says_nothing() {
 #[tokio::test]
 async fn a_server_that_hangs_up() {
     let web = HttpServer::new(&[response("200 OK", "", ""), Behavior::Resets]).await;
-    // The first connection is the look without a request.
+    // The first connection is the check without a request.
     let facts = examine(&grant(PLAIN), LoopbackNetwork::public(&web), true).await;
     assert!(matches!(facts.probe, Some(Probe::NoAnswer(_))), "{facts:?}");
 }

@@ -22,12 +22,12 @@ async fn load(runtime: &Runtime, plugin: PolicyComponent, instance: Instance) ->
     runtime.load_policy(spec).await.unwrap()
 }
 
-/// What makes the plugin misbehave.
+/// The candidate that makes the plugin misbehave.
 fn onboard() -> Candidate {
     Candidate { action: Action::Onboard, ..tagged(&[("owner", "payments")]) }
 }
 
-/// What doesn't.
+/// The candidate that doesn't.
 fn update() -> Candidate {
     tagged(&[("owner", "payments")])
 }
@@ -266,7 +266,7 @@ async fn has_too_many(#[case] fields: &'static str, #[case] expected: (&str, u32
     assert_eq!((plugin.as_str(), (what, count, limit)), ("hostile", expected));
 }
 
-/// As a simulation runs: on one thread, with a clock that jumps whenever nothing is to do.
+/// As in a simulation: on one thread, with a clock that jumps when all tasks are idle.
 #[tokio::test(start_paused = true)]
 async fn a_loop_ends_and_a_paused_clock_stands_still() {
     let runtime = runtime();
@@ -280,7 +280,7 @@ async fn a_loop_ends_and_a_paused_clock_stands_still() {
     assert_eq!(start.elapsed(), std::time::Duration::ZERO);
 }
 
-/// Other tasks of the same thread go on meanwhile.
+/// Other tasks of the same thread continue meanwhile.
 #[tokio::test]
 async fn a_loop_lets_others_run() {
     let plugin = PolicyComponent { onboard: "(loop (br 0))", ..ABSTAIN };
@@ -294,7 +294,7 @@ async fn a_loop_lets_others_run() {
     assert_eq!(looping.await.unwrap(), Err(timeout()));
 }
 
-/// A call that is cancelled in its midst leaves a sound plugin behind.
+/// A call that is cancelled leaves a working plugin behind.
 #[tokio::test]
 async fn a_cancelled_call_harms_nobody() {
     let plugin = PolicyComponent { onboard: "(loop (br 0))", ..ABSTAIN };
@@ -308,7 +308,7 @@ async fn a_cancelled_call_harms_nobody() {
     assert_eq!(hostile.evaluate_typed(&update()).await, Ok(PolicyDecision::Abstain));
 }
 
-/// Waiting takes no time, so that a simulation's clock has no reason to jump.
+/// Waiting takes no time, so that a simulation's clock doesn't jump.
 #[tokio::test(start_paused = true)]
 async fn waiting_is_over_at_once() {
     let plugin = PolicyComponent {

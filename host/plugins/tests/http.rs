@@ -1,6 +1,6 @@
-//! HTTP for notifiers: what is sent, what is refused, how other systems misbehave, and that
-//! no secret gets anywhere but to the system that it is for. By the bundled `webhook`, against
-//! a server on loopback.
+//! HTTP for notifiers: which requests are sent or refused, how other systems misbehave, and that
+//! each secret reaches only its own system. With the bundled `webhook`, against a server on
+//! loopback.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -52,7 +52,7 @@ async fn deliver(config: &str, network: &Arc<LoopbackNetwork>) -> Result<Receipt
     load(&runtime(), config, network.clone()).await.unwrap().notify(&notification()).await
 }
 
-/// Whether a signature is that of a body, as a receiver finds out.
+/// Whether a signature matches a body, verified as a receiver does.
 fn verify(seen: &ReceivedRequest, field: &str) {
     let [signature] = seen.field(field)[..] else { panic!("{seen:?}") };
     let (time, signature) = signature.split_once(',').unwrap();
@@ -78,7 +78,7 @@ async fn what_is_sent() {
     assert_eq!(seen.field("content-type"), ["application/json"]);
     assert_eq!(seen.field("idempotency-key"), ["onboard/111122223333/ams"]);
     assert_eq!(seen.field("x-mine"), ["mine"]);
-    // The host's, and not the plugin's.
+    // Set by the host, not by the plugin.
     assert_eq!(seen.field("authorization"), [format!("Bearer {TOKEN}")]);
     verify(&seen, "x-groundcrew-signature");
     assert_eq!(network.resolved(), ["a.example"]);
@@ -101,7 +101,7 @@ async fn secrets_of_files_and_of_secrets_manager() {
     verify(&seen, "x-sign");
 }
 
-/// Whose `User-Agent` is sent: the grant's, or else the plugin's, or else the host's.
+/// The `User-Agent` that is sent: the grant's, or else the plugin's, or else the host's.
 #[rstest]
 #[case::of_the_host("", "", concat!("groundcrew/", env!("CARGO_PKG_VERSION")))]
 #[case::of_the_plugin("user-agent = \"acme/1\", ", "", "acme/1")]
@@ -172,7 +172,7 @@ async fn by_a_proxy() {
     let tunnel = proxy.only_request();
     assert_eq!(tunnel.line, "CONNECT a.example:443 HTTP/1.1");
     assert_eq!(tunnel.field("user-agent"), [concat!("groundcrew/", env!("CARGO_PKG_VERSION"))]);
-    // The proxy is handed no secret.
+    // The proxy receives no secret.
     assert_eq!(tunnel.field("authorization"), [""; 0]);
     assert_eq!(web.only_request().field("authorization"), [TOKEN]);
     assert_eq!(network.resolved(), ["proxy.example"]);
@@ -189,7 +189,7 @@ async fn by_a_proxy_in_the_clear() {
     assert_eq!(seen.field("host"), ["a.example"]);
 }
 
-/// A certificate of somebody else, and one for another name.
+/// A certificate of another issuer, and one for another name.
 #[rstest]
 #[case::of_another_authority("a.example", true)]
 #[case::of_another_name("b.example", false)]
@@ -212,8 +212,8 @@ async fn a_wrong_certificate(#[case] name: &str, #[case] of_another: bool) {
     assert_eq!(web.requests(), []);
 }
 
-/// How another system misbehaves, and what is made of it: kind, code, whether it may know all
-/// the same, and a part of what is told.
+/// Faults of another system, and the result: kind, code, whether the request may have had an
+/// effect, and a part of the message.
 #[rstest]
 #[case::busy(
     response("429 Too Many Requests", "Retry-After: 120\r\n", "slow down"),
@@ -309,12 +309,12 @@ async fn another_system_misbehaves(
     assert!(failure.message.contains(message), "{}", failure.message);
     let waits = failure.retry_after.map(|wait| wait.as_secs());
     assert_eq!(waits, (code == "http-429").then_some(120));
-    // One request, to one address, and nothing of it is left for the next notification.
+    // One request to one address, and no state is left for the next notification.
     assert_eq!((web.requests().len(), network.connected().len()), (1, 1));
     assert!(notifier.notify(&notification()).await.is_ok());
 }
 
-/// A URL, the lines of a grant, and a part of what the operator is told.
+/// A URL, the lines of a grant, and a part of the operator's message.
 #[rstest]
 #[case::another_host(
     "http://b.example/api/x?token=1",
@@ -391,14 +391,14 @@ async fn what_is_refused(#[case] url: &str, #[case] grant: &str, #[case] told: &
     assert_eq!(failure.code, "http-denied");
     assert!(!failure.effect_possible);
     assert!(failure.message.contains(told), "{}", failure.message);
-    // What the URL says after its path is nobody's business.
+    // The message must not contain what follows the path.
     assert!(!failure.message.contains("token=1"), "{}", failure.message);
     assert_eq!(web.requests(), []);
     assert_eq!(network.connected().len(), 0);
 }
 
-/// What a name leads to: its addresses, whether private ones are allowed, and where the
-/// connection goes, or why there is none.
+/// The addresses of a name, whether private ones are allowed, and where the connection goes, or why
+/// there is none.
 #[rstest]
 #[case::private(&["10.0.0.1"], false, Err("in a private network"))]
 #[case::private_allowed(&["10.0.0.1"], true, Ok("10.0.0.1:80"))]
@@ -425,8 +425,8 @@ async fn where_a_name_leads(
     }
 }
 
-/// A name that leads elsewhere the second time: each request asks once, and believes no
-/// answer that it didn't check.
+/// A name that resolves to another address the second time: each request resolves it once, and
+/// connects only to an address that it has checked.
 #[tokio::test]
 async fn a_name_that_is_bound_anew() {
     let web = HttpServer::new(&[response("200 OK", "", "")]).await;
@@ -444,7 +444,7 @@ async fn a_name_that_is_bound_anew() {
     assert_eq!(web.requests().len(), 1);
 }
 
-/// What one notifier is granted, another isn't: not its URLs, nor its secrets.
+/// A notifier has no access to the grants of another one: neither URLs nor secrets.
 #[tokio::test]
 async fn another_plugins_secret() {
     let web = HttpServer::new(&[response("200 OK", "", "")]).await;
@@ -549,7 +549,7 @@ async fn http_that_nobody_granted() {
         assert!(error.to_string().starts_with(expected), "{error}");
     }
 
-    // A command that tells nobody.
+    // A command that delivers nothing.
     let mut offline = granted;
     offline.http.as_mut().unwrap().transport = Arc::new(NoHttp);
     let notifier = runtime().load_notifier(offline).await.unwrap();
@@ -558,7 +558,7 @@ async fn http_that_nobody_granted() {
     assert!(failure.message.contains("this command sends no HTTP requests"), "{failure}");
 }
 
-/// However a call fails, whatever is logged, at whatever level: no secret is in it.
+/// However a call fails, no log line of any level contains a secret.
 #[tokio::test]
 async fn no_secret_is_shown() {
     let (log, guard) = capture_logs();
@@ -588,7 +588,7 @@ async fn no_secret_is_shown() {
     }
     drop(guard);
     let log = log.text();
-    // The operator is told, in the log as well.
+    // The operator's message is in the log as well.
     assert!(log.contains("[[notifiers.grants.http]]"), "{log}");
     assert!(log.contains("plugin=\"hook\" account=\"111122223333\""), "{log}");
     for text in [log, shown] {

@@ -1,5 +1,5 @@
-//! The world `notifier`: what is found out when one is loaded, what it is granted, and what
-//! its failures mean for telling again. Whatever one does, the next notification works.
+//! The world `notifier`: the checks when a notifier is loaded, its grants, and which of its
+//! failures are retried. After any failure the next notification works.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,12 +27,12 @@ use groundcrew_testkit::policies::{limits, runtime};
 use rstest::rstest;
 use serde_json::json;
 
-/// What makes the plugin misbehave.
+/// The notification that makes the plugin misbehave.
 fn lifecycle() -> Notification {
     notification()
 }
 
-/// What doesn't.
+/// The notification that doesn't.
 fn artifact() -> Notification {
     Notification { cause: Cause::Artifact, ..notification() }
 }
@@ -49,7 +49,7 @@ async fn load(
     load_bytes(runtime, &plugin.build(), cases.clone()).await.unwrap()
 }
 
-/// Opens a case, then does this.
+/// Opens a case, then runs this code.
 fn opens(then: &'static str) -> NotifierComponent {
     NotifierComponent { imports: SUPPORT_CASES, fields: CASE, lifecycle: then, ..RECEIPT }
 }
@@ -76,11 +76,11 @@ async fn tells() {
     assert_eq!(notifier.notify(&artifact()).await, receipt("r-1"));
     assert_eq!(cases.opened(), []);
     assert_eq!(notifier.notify(&lifecycle()).await, receipt("case-1"));
-    // The key is the notification's: the plugin has no say in it.
+    // The key is the notification's: the plugin can't choose it.
     assert_eq!(cases.opened(), [(lifecycle().key, case())]);
 }
 
-/// Nothing is carried over from one notification to the next.
+/// No state is carried over from one notification to the next.
 #[tokio::test]
 async fn every_notification_gets_an_instance_of_its_own() {
     let plugin = NotifierComponent {
@@ -109,7 +109,7 @@ async fn a_notifier_sees_the_hosts_time() {
     assert_eq!(notifier.notify(&lifecycle()).await, receipt("r-1"));
 }
 
-/// A sandbox's failure: code, whether the message has this, whether a case was opened.
+/// A sandbox's failure: code, a part of the message, whether a case was opened.
 #[rstest]
 #[case::trap(NotifierComponent { lifecycle: "(unreachable)", ..RECEIPT }, "trap", "unreachable", 0)]
 #[case::loops(
@@ -166,7 +166,7 @@ async fn a_notifier_sees_the_hosts_time() {
     1
 )]
 #[case::settings_it_rejects_later(
-    // It sees by the clock, which stands at zero while it is loaded, that it is used.
+    // The clock is at zero while it is loaded, so it can detect that it is used.
     NotifierComponent {
         imports: r#"(import "wasi:clocks/wall-clock@0.2.12" "now" (func $now (param i32)))"#,
         configure: "(call $now (i32.const 128))
@@ -201,7 +201,7 @@ async fn a_failure_of_the_sandbox_is_worth_another_try(
     }
 }
 
-/// As a simulation runs: the clock jumps when all wait for it.
+/// As in a simulation: the clock jumps when all tasks are idle.
 #[tokio::test(start_paused = true)]
 async fn aws_support_that_never_answers() {
     let runtime = runtime();
@@ -223,7 +223,7 @@ async fn aws_support_that_never_answers() {
     assert_eq!(notifier.notify(&artifact()).await, receipt("r-1"));
 }
 
-/// A call that is cancelled leaves a sound notifier behind, and its place to others.
+/// A call that is cancelled leaves a working notifier behind, and frees its permit.
 #[tokio::test]
 async fn a_cancelled_call_harms_nobody() {
     let notifier =
@@ -239,7 +239,7 @@ async fn a_cancelled_call_harms_nobody() {
     assert_eq!(notifier.notify(&artifact()).await, receipt("r-1"));
 }
 
-/// Policies are asked while notifications wait, however many.
+/// Policies are evaluated while any number of notifications wait.
 #[tokio::test]
 async fn notifications_that_wait_hold_up_no_policy() {
     use groundcrew_core::decision::PolicyDecision;
@@ -259,7 +259,7 @@ async fn notifications_that_wait_hold_up_no_policy() {
     waiting.iter().for_each(tokio::task::JoinHandle::abort);
 }
 
-/// A plugin's own failure is handed on as it is.
+/// A plugin's own failure is passed on unchanged.
 #[rstest]
 #[case::transient(0, NotifyFailureKind::Transient)]
 #[case::permanent(1, NotifyFailureKind::Permanent)]
@@ -292,7 +292,7 @@ async fn its_own_failure(#[case] number: u8, #[case] kind: NotifyFailureKind) {
     );
 }
 
-/// A plugin that fails after it had a case opened can't say that nothing happened.
+/// A plugin that fails after it opened a case can't claim that nothing happened.
 #[tokio::test]
 async fn the_host_knows_what_may_have_happened() {
     let plugin = opens(
@@ -307,7 +307,7 @@ async fn the_host_knows_what_may_have_happened() {
     assert_eq!((failure.kind, failure.effect_possible), (NotifyFailureKind::Permanent, true));
 }
 
-/// What AWS Support says reaches the plugin, which hands it on.
+/// The message of AWS Support reaches the plugin, which passes it on.
 #[rstest]
 #[case::throttled(
     "ThrottlingException",
@@ -364,7 +364,7 @@ async fn what_aws_support_refuses(
     assert!(failure.message.contains(message), "{}", failure.message);
 }
 
-/// What is not granted, or would be refused, is never asked for.
+/// A case that is not granted, or would be refused, is never requested.
 #[rstest]
 #[case::not_granted(
     "(call $case_of (i32.const 3232) (i32.const 3))",
@@ -405,7 +405,7 @@ async fn what_the_host_refuses(
 #[tokio::test]
 async fn cases_without_end() {
     let cases = Arc::new(RecordingSupport::default());
-    // Until the host says no.
+    // Until the host refuses.
     let plugin = opens("(loop (call $case) (br_if 0 (i32.eqz (i32.load8_u (i32.const 64)))))");
     let notifier = load(&runtime(), plugin, &cases).await;
     for told in [4, 8] {
@@ -416,12 +416,12 @@ async fn cases_without_end() {
     }
 }
 
-/// Loading tells nobody: a case that is asked for meanwhile is refused.
+/// Loading delivers nothing: opening a case meanwhile is refused.
 #[tokio::test]
 async fn no_case_is_opened_by_loading() {
     let cases = Arc::new(RecordingSupport::default());
     let plugin = NotifierComponent {
-        // It takes the refusal for granted, and traps otherwise.
+        // It expects the refusal, and traps otherwise.
         configure: "(call $case)
             (if (i32.ne (i32.load8_u (i32.const 64)) (i32.const 1)) (then (unreachable)))",
         ..opens("")
@@ -451,13 +451,13 @@ async fn support_cases_that_nobody_granted(#[case] service_codes: Option<Vec<Str
          `support_cases = [\"…\"]` under `[notifiers.grants]` of this notifier"
     );
 
-    // What doesn't import them needs no grant.
+    // A plugin that doesn't import them needs no grant.
     std::fs::write(file.path(), RECEIPT.build()).unwrap();
     let notifier = runtime().load_notifier(spec).await.unwrap();
     assert_eq!(notifier.notify(&lifecycle()).await, receipt("r-1"));
 }
 
-/// A notifier sends requests, where that is granted; it serves none.
+/// A notifier sends granted requests; it can't serve requests.
 #[tokio::test]
 async fn http_for_servers_is_not_offered() {
     let plugin = NotifierComponent {

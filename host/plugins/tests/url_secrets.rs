@@ -1,5 +1,6 @@
-//! Secrets in the URL of a grant: they reach the other system, and nothing else shows them, however
-//! that system repeats them. By the bundled `webhook`, against a server on loopback.
+//! Secrets in the URL of a grant: they reach the other system, and nothing else shows them, in
+//! whatever form that system repeats them. With the bundled `webhook`, against a server on
+//! loopback.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -41,7 +42,7 @@ async fn deliver(config: &str, network: &Arc<LoopbackNetwork>) -> Result<Receipt
     load(&runtime(), config, network.clone()).await.unwrap().notify(&notification()).await
 }
 
-/// URL of the plugin, lines of the grant, and the path that is asked for.
+/// URL of the plugin, lines of the grant, and the requested path.
 #[rstest]
 #[case::slack(
     "http://a.example/services/$(s)",
@@ -93,7 +94,7 @@ async fn by_tls_and_a_proxy() {
     assert!(!format!("{:?}", proxy.only_request()).contains(SLACK));
 }
 
-/// A webhook that was made anew: the old URL leads to nothing.
+/// A webhook that was replaced: the old URL finds nothing.
 #[rstest]
 #[case("404 Not Found")]
 #[case("410 Gone")]
@@ -111,7 +112,7 @@ async fn a_rotated_url_is_read_anew(#[case] status: &str) {
     assert_eq!(lines, expected);
 }
 
-/// What can't be a part of the URL is not sent. The error names secret and grant.
+/// A secret that can't be a part of the URL is not sent. The error names secret and grant.
 #[rstest]
 #[case::a_whole_url("https://hooks.slack.com/services/hush", "it is a whole URL")]
 #[case::another_host("/evil.example/hush", "begins with `/`")]
@@ -155,7 +156,7 @@ async fn secrets_that_are_not_there(#[case] place: &str, #[case] why: &str) {
     assert_eq!(web.requests(), []);
 }
 
-/// Named pipes, to which nobody writes, where a secret and certificates should be: not waited for.
+/// Named pipes without a writer in the place of a secret and of certificates don't block.
 #[rstest]
 #[case::secret("secrets.slack.file", "the secret for `$(slack)` can't be had")]
 #[case::certificates("secrets.slack.env = \"SLACK\"\nca_file", "the certificates of ")]
@@ -175,7 +176,7 @@ async fn named_pipes(#[case] key: &str, #[case] what: &str) {
     assert_eq!(web.requests(), []);
 }
 
-/// The secret goes where the grant has it: not into what the other system may show to others.
+/// The secret is only where the grant has it, not in what the other system may show to others.
 #[rstest]
 #[case::in_a_parameter("http://a.example/services/$(slack)?text=$(slack)")]
 #[case::behind_it("http://a.example/services/$(slack)/$(slack)")]
@@ -190,8 +191,8 @@ async fn a_placeholder_elsewhere(#[case] url: &str) {
     assert_eq!(web.requests(), []);
 }
 
-/// How another system repeats the URL that it was asked for: in a success, from which the plugin
-/// takes its reference, and in a failure, whose beginning is shown. Reported cases come here.
+/// Forms in which another system repeats the request's URL: in a success, from which the plugin
+/// takes its reference, and in a failure, whose beginning is shown. Reported cases are added here.
 #[rstest]
 #[case::a_redirect("302 Found", format!("Location: https://b.example/services/{SLACK}\r\n"), String::new())]
 #[case::a_place("201 Created", format!("Location: /services/{SLACK}/1\r\n"), String::new())]
@@ -220,11 +221,11 @@ async fn a_system_that_repeats_the_url(
     for part in SLACK.split('/').skip(2).chain([SLACK]) {
         assert!(!told.contains(&part.to_lowercase()), "{told}");
     }
-    // What a part of it is left of a text that was cut off.
+    // A part of the secret in a text that was cut off.
     assert!(!told.contains("abcdefgh"), "{told}");
 }
 
-/// A header field's secret that comes back is taken out as well.
+/// A secret of a header field that is repeated in the response is removed as well.
 #[tokio::test]
 async fn a_system_that_repeats_a_header_field() {
     let body = format!("bad credentials: Bearer {TOKEN}");
@@ -238,7 +239,7 @@ async fn a_system_that_repeats_a_header_field() {
     assert!(failure.message.contains(expected), "{}", failure.message);
 }
 
-/// However a call fails, whatever is logged, at whatever level: no secret is in it.
+/// However a call fails, no log line of any level contains a secret.
 #[tokio::test]
 async fn no_secret_is_shown() {
     let (log, guard) = capture_logs();
@@ -290,7 +291,7 @@ async fn no_secret_is_shown() {
         let notifier = runtime.load_notifier(spec).await.unwrap();
         shown += &format!("{:?}", notifier.notify(&notification()).await.unwrap_err());
     }
-    // Nobody is there.
+    // No server listens there.
     let nowhere = LoopbackNetwork::to(&HttpServer::new(&[]).await, &[&[]]);
     shown += &format!("{:?}", deliver(&plain, &nowhere).await.unwrap_err());
     drop(guard);

@@ -1,7 +1,7 @@
-//! Opens an AWS Support case that asks AWS Managed Services (AMS) to take an account on.
+//! Opens an AWS Support case that requests AWS Managed Services (AMS) to onboard an account.
 //!
-//! Subject and body are templates. What a notification says of an account is data to them:
-//! one line of text each, whatever characters it has, and never a template.
+//! Subject and body are templates. The values of a notification are data to them: one line of text
+//! each, with any characters, and never a template.
 
 #![deny(missing_docs)]
 

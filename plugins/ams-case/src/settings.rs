@@ -1,13 +1,13 @@
-//! What the user writes.
+//! The settings.
 
 use groundcrew_sdk::Problem;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-/// The subject of a case, unless the user writes another.
+/// The default subject of a case.
 const DEFAULT_SUBJECT: &str = "AMS onboarding of account {{ account.id }} ({{ account.name }})";
 
-/// The body of a case, unless the user writes another.
+/// The default body of a case.
 const DEFAULT_BODY: &str = "\
 AWS Control Tower has created a new account in our organization. Please onboard it to AMS, \
 and involve our Cloud Architect (CA) and Cloud Service Delivery Manager (CSDM).
@@ -79,7 +79,7 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// What is wrong with the settings, templates aside.
+    /// The problems of the settings, except those of templates.
     pub(crate) fn check(&self) -> Vec<Problem> {
         let mut problems = Vec::new();
         let mut problem = |at: String, message: String| problems.push(Problem::new(at, message));
@@ -108,7 +108,7 @@ impl Settings {
     }
 }
 
-/// Whether AWS Support may take it for an address; only AWS can tell whether it is one.
+/// Whether AWS Support may accept the text as an address; only AWS can decide that.
 fn is_address(text: &str) -> bool {
     let plain = !text.contains(|c: char| c.is_whitespace() || c.is_control());
     plain

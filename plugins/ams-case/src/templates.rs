@@ -1,24 +1,24 @@
-//! Subject and body: found to be wrong before they are used.
+//! The templates of subject and body, checked before they are used.
 
 use groundcrew_sdk::{Failure, Notification, Problem};
 use groundcrew_templates::{reject_blank, render_failure};
 
-/// The settings that are templates, by whose pointers they go here.
+/// The JSON pointers of the settings that are templates.
 const SUBJECT_POINTER: &str = "/subject";
 const BODY_POINTER: &str = "/body";
 
-/// Longest body that AWS Support takes, in characters, the host's reference line included.
+/// Longest body that AWS Support accepts, in characters, including the host's reference line.
 const MAX_BODY: usize = 8000;
 
 /// Both templates.
 pub(crate) struct Templates(groundcrew_templates::Templates);
 
 impl Templates {
-    /// Compiles the templates and tries them on samples.
+    /// Compiles the templates and renders them with samples.
     ///
     /// # Errors
-    /// What is wrong with them: of each template every name that is not known, or else its
-    /// first other problem.
+    /// The problems of the templates: for each template every unknown name, or else its first other
+    /// problem.
     pub(crate) fn new(subject: &str, body: &str) -> Result<Self, Vec<Problem>> {
         let mut templates = groundcrew_templates::Templates::new();
         let mut problems = templates.add_text(SUBJECT_POINTER, subject, &[], reject_blank);
@@ -26,10 +26,10 @@ impl Templates {
         if problems.is_empty() { Ok(Self(templates)) } else { Err(problems) }
     }
 
-    /// Subject and body for a notification.
+    /// Renders subject and body for a notification.
     ///
     /// # Errors
-    /// When a template makes nothing of it that can be sent.
+    /// When a rendered text can't be sent.
     pub(crate) fn render(&self, notification: &Notification) -> Result<(String, String), Failure> {
         let render = |at, accept: fn(&Notification, &str) -> Result<(), String>| {
             let text = self.0.render(at, notification, &[])?;
@@ -40,7 +40,7 @@ impl Templates {
     }
 }
 
-/// Whether AWS Support takes it as the body of a case.
+/// Whether AWS Support accepts the text as the body of a case.
 fn check_body(notification: &Notification, body: &str) -> Result<(), String> {
     reject_blank(notification, body)?;
     let length = body.trim_end().chars().count() + reference_line_length(&notification.key);
@@ -53,7 +53,7 @@ fn check_body(notification: &Notification, body: &str) -> Result<(), String> {
     }
 }
 
-/// How many characters the host adds to close the body.
+/// How many characters the host appends to the body.
 fn reference_line_length(key: &str) -> usize {
     "\n\nRef: groundcrew/".len() + key.chars().count()
 }

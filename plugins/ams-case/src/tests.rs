@@ -1,4 +1,4 @@
-//! What cases say, whatever the account is called; and which settings are wrong.
+//! The texts of cases, for any account name; and which settings are wrong.
 
 use groundcrew_sdk::support_cases::{self, SupportCase};
 use groundcrew_sdk::{
@@ -38,7 +38,7 @@ fn notification() -> Notification {
     }
 }
 
-/// What is known when a sweep found the account and Organizations told nothing more.
+/// The notification when a sweep found the account and Organizations had no more data.
 fn sparse() -> Notification {
     let Notification { account, .. } = notification();
     Notification {
@@ -63,7 +63,7 @@ fn configure(settings: Settings) -> Result<AmsCase, Vec<Problem>> {
     AmsCase::configure(settings, &Context { lanes: vec![] })
 }
 
-/// The case of a notification, subject and body being these templates.
+/// The case of a notification, with these templates of subject and body.
 fn case(subject: &str, body: &str, notification: &Notification) -> Result<SupportCase, Failure> {
     let settings =
         Settings { subject: subject.to_owned(), body: body.to_owned(), ..Settings::default() };
@@ -71,7 +71,7 @@ fn case(subject: &str, body: &str, notification: &Notification) -> Result<Suppor
     configure(settings).unwrap_or_else(problems).case(notification)
 }
 
-/// A body of this template.
+/// The rendered body of this template.
 fn body(template: &str, notification: &Notification) -> String {
     case("subject", template, notification).unwrap().body
 }
@@ -135,7 +135,7 @@ fn with_settings() {
     assert_eq!(notifier.case(&notification()), Ok(expected));
 }
 
-/// What the host says is handed on.
+/// The host's error is passed on.
 #[test]
 fn a_refusal_of_the_host() {
     let notifier = configure(Settings::default()).unwrap_or_else(|problems| panic!("{problems:?}"));
@@ -144,7 +144,7 @@ fn a_refusal_of_the_host() {
     assert_eq!(failure, Failure::denied("service-code-not-granted", "no"));
 }
 
-/// Every variable, with all known and with little known.
+/// Every variable, with all data known and with little data known.
 #[rstest]
 #[case("{{ account.id }}", "111122223333", "111122223333")]
 #[case("{{ account.name }}", "payments-prod", "payments-prod")]
@@ -172,7 +172,7 @@ fn variables(#[case] template: &str, #[case] full: &str, #[case] little: &str) {
     assert_eq!(body(template, &sparse()), little);
 }
 
-/// What events say is data: never a template, never another line.
+/// Values of events are data: never a template, never another line.
 #[rstest]
 #[case::template("{{ 7*7 }}", "{{ 7*7 }}")]
 #[case::block("{% for x in range(9) %}x{% endfor %}", "{% for x in range(9) %}x{% endfor %}")]
@@ -226,7 +226,7 @@ fn a_body_keeps_its_lines() {
     assert_eq!(body("a\n\n  b\n", &notification()), "a\n\n  b");
 }
 
-/// The host closes the body with `\n\nRef: groundcrew/onboard/111122223333/ams`.
+/// The host appends `\n\nRef: groundcrew/onboard/111122223333/ams` to the body.
 #[rstest]
 #[case::just_fits(8000 - 42, true)]
 #[case::one_too_many(8000 - 41, false)]
@@ -260,7 +260,7 @@ const KNOWN: &str = "; known are account.id, account.name, account.email, \
     event.name, event.source, event.json, event.state, event.message, event.account, \
     annotations, now, key, cause";
 
-/// Setting, template, and what is said about it, less the list of what is known.
+/// Setting, template, and the message about it, without the list of known names.
 #[rstest]
 #[case::misspelt(
     "subject", "{{ account.nmae }}", &["line 1: `account.nmae` is not known"]

@@ -1,4 +1,4 @@
-//! What is looked at.
+//! The checks.
 
 use groundcrew_sdk::{Account, OrganizationalUnit, log};
 use regex_lite::Regex;
@@ -14,7 +14,7 @@ pub(crate) struct Checks {
     pub(crate) ou: Option<ExpectedOu>,
     pub(crate) name: Option<Pattern>,
     pub(crate) email: Option<Pattern>,
-    /// What is done where something can't be read.
+    /// The action if something can't be read.
     pub(crate) on_unreadable: FindingAction,
 }
 
@@ -26,7 +26,7 @@ pub(crate) struct RequiredTag {
     pub(crate) action: FindingAction,
 }
 
-/// What a tag's value has to be.
+/// The condition for a tag's value.
 #[derive(Debug)]
 pub(crate) enum Value {
     Any,
@@ -34,14 +34,14 @@ pub(crate) enum Value {
     Match(Regex),
 }
 
-/// Where an account may be.
+/// The OUs that are allowed.
 #[derive(Debug)]
 pub(crate) struct ExpectedOu {
     pub(crate) ou_patterns: Vec<OuPattern>,
     pub(crate) action: FindingAction,
 }
 
-/// What a name or an address has to match.
+/// The condition for a name or an address.
 #[derive(Debug)]
 pub(crate) struct Pattern {
     pub(crate) regex: Regex,
@@ -49,7 +49,7 @@ pub(crate) struct Pattern {
 }
 
 impl Checks {
-    /// What is not as it should be, in an order that never changes.
+    /// The findings, in a fixed order.
     pub(crate) fn findings(&self, account: &Account) -> Vec<Finding> {
         let mut findings = Vec::new();
         let unreadable = |text: &str| Finding::new(self.on_unreadable, text.to_owned());
@@ -57,12 +57,12 @@ impl Checks {
             Ok(_) => findings.extend(self.tags.iter().filter_map(|tag| tag.finding(account))),
             Err(_) if self.tags.is_empty() => {}
             Err(why) => {
-                // AWS's errors are not the same from one try to the next.
+                // AWS's errors differ from one try to the next.
                 log::warn(&format!("the account's tags can't be read: {}", one_line(why)));
                 findings.push(unreadable("tags can't be read"));
             }
         }
-        // Every account has an address: without one, all that is known is what the event says.
+        // Every account has an address: without one, only the data of the event is known.
         let looked_up = !account.email.is_empty();
         let mut unknown = false;
         if let Some(ou) = &self.ou {
@@ -120,7 +120,7 @@ impl ExpectedOu {
         Some(Finding::new(self.action, format!("OU is {found}, expected {expected}")))
     }
 
-    /// Whether the account is where it may be, though only the OU that it is directly in is known.
+    /// Whether the account is in an allowed OU, if only its direct parent is known.
     fn matches_parent_only(&self, units: &[OrganizationalUnit]) -> bool {
         self.ou_patterns.iter().any(|place| place.is_by_id() && place.matches(units))
     }

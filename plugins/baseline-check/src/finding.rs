@@ -1,4 +1,4 @@
-//! What was found, in few words: the host takes texts of a limited length, and people read them.
+//! The texts of findings, which are short: the host limits their length, and people read them.
 
 use crate::settings::FindingAction;
 
@@ -10,10 +10,10 @@ const MAX_ALTERNATIVES: usize = 5;
 const MAX_FINDING_BYTES: usize = 480;
 /// Bytes of a reason. The host takes 1024.
 const MAX_REASON_BYTES: usize = 1000;
-/// Findings that annotate. The host takes as many.
+/// Findings that annotate. The host's limit is the same.
 const MAX_LINES: usize = 32;
 
-/// Something that is not as it should be.
+/// A deviation that a check has found.
 #[derive(Debug)]
 pub(crate) struct Finding {
     pub(crate) action: FindingAction,
@@ -30,7 +30,7 @@ impl Finding {
     }
 }
 
-/// How many there are.
+/// The number of findings.
 pub(crate) fn count(findings: &[Finding]) -> String {
     match findings.len() {
         0 => "ok".to_owned(),
@@ -39,7 +39,7 @@ pub(crate) fn count(findings: &[Finding]) -> String {
     }
 }
 
-/// A line each; the last says how many more there are than lines.
+/// One line for each finding; the last line has the number of the remaining ones.
 pub(crate) fn lines(findings: &[Finding]) -> Vec<String> {
     let shown = if findings.len() > MAX_LINES { MAX_LINES - 1 } else { findings.len() };
     let mut lines: Vec<_> = findings.iter().take(shown).map(|one| one.text.clone()).collect();
@@ -49,7 +49,7 @@ pub(crate) fn lines(findings: &[Finding]) -> Vec<String> {
     lines
 }
 
-/// All of them in one line, as far as they have room.
+/// All findings in one line, as far as they fit.
 pub(crate) fn reason(findings: &[Finding]) -> String {
     /// `; and 999 more`
     const MORE: usize = 16;
@@ -66,7 +66,7 @@ pub(crate) fn reason(findings: &[Finding]) -> String {
     reason
 }
 
-/// A value: one line, and its beginning where it is long.
+/// A value in one line, shortened if it is long.
 pub(crate) fn quoted(value: &str) -> String {
     let value = one_line(value);
     let mut shown: String = value.chars().take(MAX_VALUE_CHARS).collect();
@@ -76,7 +76,7 @@ pub(crate) fn quoted(value: &str) -> String {
     format!("`{shown}`")
 }
 
-/// What is expected: the first few, and how many more.
+/// The expected values: the first few, and the number of the others.
 pub(crate) fn any_of<'a>(values: impl ExactSizeIterator<Item = &'a str>) -> String {
     let more = values.len().saturating_sub(MAX_ALTERNATIVES);
     let mut shown: Vec<String> = values.take(MAX_ALTERNATIVES).map(quoted).collect();
@@ -89,7 +89,7 @@ pub(crate) fn any_of<'a>(values: impl ExactSizeIterator<Item = &'a str>) -> Stri
     }
 }
 
-/// Without line breaks and control characters, so that no value can pass for another finding.
+/// Without line breaks and control characters, so that no value can imitate another finding.
 pub(crate) fn one_line(text: &str) -> String {
     let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     text.split_whitespace().collect::<Vec<_>>().join(" ")

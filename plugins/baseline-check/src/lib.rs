@@ -1,8 +1,8 @@
-//! Looks at a new account before the other notifiers are told: has it its tags, is it in an OU
-//! where it may be, are its name and its email as agreed. What is found annotates, holds or stops
-//! what they are told.
+//! A gate that checks a new account before the other notifiers are called: whether it has the
+//! required tags, whether it is in an allowed OU, and whether its name and email match. The
+//! findings annotate, hold or stop the other notifications.
 //!
-//! It reaches nothing: it only judges what the host says of the account.
+//! It calls no other system: it only evaluates the account data of the host.
 
 #![deny(missing_docs)]
 
@@ -27,11 +27,11 @@ pub use settings::{AfterHold, FindingAction, OuCheck, PatternCheck, Settings, Ta
 #[derive(Debug)]
 pub struct BaselineCheck {
     checks: Checks,
-    /// Seconds until it is asked again.
+    /// Seconds until the next check.
     hold_for: i64,
-    /// Seconds from when the account joined, after which nothing is held.
+    /// Seconds after the account joined, after which nothing is held.
     hold_at_most: i64,
-    /// What is done then instead.
+    /// The action that replaces a hold then.
     after_hold: FindingAction,
 }
 
@@ -53,7 +53,7 @@ impl Notifier for BaselineCheck {
 }
 
 impl BaselineCheck {
-    /// The strictest action wins. Whichever it is, all findings are told.
+    /// The strictest action wins. All findings are reported, whatever the action is.
     fn decision(&self, findings: &[Finding], notification: &Notification) -> GateDecision {
         let now = notification.now;
         let latest = hold_since(notification).map(|since| since.saturating_add(self.hold_at_most));
@@ -75,12 +75,12 @@ impl BaselineCheck {
     }
 }
 
-/// Since when a hold lasts: the account's joining, or failing that its event.
+/// The beginning of a hold: when the account joined, or else the time of the event.
 fn hold_since(notification: &Notification) -> Option<Timestamp> {
     notification.account.joined.or_else(|| notification.event.as_ref().and_then(event_time))
 }
 
-/// When the event was.
+/// The time of the event.
 fn event_time(event: &Event) -> Option<Timestamp> {
     #[derive(Deserialize)]
     struct Envelope {

@@ -1,27 +1,27 @@
-//! Where an account may be.
+//! Patterns of OUs.
 
 use groundcrew_sdk::OrganizationalUnit;
 
-/// One or more OUs, by names or by an id.
+/// A pattern of one or more OUs, by names or by an id.
 #[derive(Debug)]
 pub(crate) struct OuPattern {
     /// As the user writes it.
     text: String,
     top: OuRoot,
-    /// Anywhere below, rather than directly in it.
+    /// Also matches the OUs below, rather than only the OU itself.
     with_descendants: bool,
 }
 
 #[derive(Debug)]
 enum OuRoot {
     Id(String),
-    /// From the top-level OU down.
+    /// Names from the top-level OU down.
     Names(Vec<String>),
 }
 
 impl OuPattern {
     /// # Errors
-    /// Why it is none.
+    /// Why the text is not a pattern.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let mut parts: Vec<&str> = text.split('/').collect();
         let with_descendants = parts.pop_if(|last| *last == "*").is_some();
@@ -57,8 +57,8 @@ impl OuPattern {
         matches!(self.top, OuRoot::Id(_))
     }
 
-    /// Whether an account with these OUs above it is there. Names are compared one by one: an
-    /// OU that is called `Workloads/Prod` is not `Prod` in `Workloads`.
+    /// Whether an account below these OUs matches. Names are compared one by one: an OU with the
+    /// name `Workloads/Prod` is not `Prod` in `Workloads`.
     pub(crate) fn matches(&self, units: &[OrganizationalUnit]) -> bool {
         let further = match &self.top {
             OuRoot::Id(id) => {
@@ -73,7 +73,7 @@ impl OuPattern {
     }
 }
 
-/// As `ou-abcd-l3zc8b3h`.
+/// Such as `ou-abcd-l3zc8b3h`.
 fn is_id(text: &str) -> bool {
     let is_part = |part: &str, lengths: std::ops::RangeInclusive<usize>| {
         let fits = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();

@@ -1,4 +1,4 @@
-//! What the user writes, and what is made of it.
+//! The settings, and the checks that are made from them.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -16,12 +16,12 @@ use crate::ou_pattern::OuPattern;
 const MAX_KEY: usize = 128;
 const MAX_VALUE: usize = 256;
 
-/// The host asks no earlier, and takes no longer durations elsewhere.
+/// The host's own minimum of a hold, and its maximum of durations elsewhere.
 const MIN_DURATION: Duration = Duration::from_secs(60);
 const MAX_DURATION: Duration = Duration::from_secs(366 * 24 * 3600);
 
-// The tables are said inline and without `null`, so that the host can tell of each wrong key
-// where it is.
+// The schemas of the tables are inline and without `null`, so that the host can report each wrong
+// key at its place.
 
 /// Settings of `baseline-check`.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -150,7 +150,7 @@ fn hold_at_most() -> String {
     "7d".to_owned()
 }
 
-/// Collects what is wrong.
+/// Collects problems.
 #[derive(Default)]
 struct Problems(Vec<Problem>);
 
@@ -159,17 +159,17 @@ impl Problems {
         self.0.push(Problem::new(at, message));
     }
 
-    /// The value, or else its problem is kept.
+    /// Returns the value, or adds its problem.
     fn value_or_report<T>(&mut self, at: impl Into<String>, value: Result<T, String>) -> Option<T> {
         value.map_err(|message| self.add(at, message)).ok()
     }
 }
 
 impl Settings {
-    /// The notifier that these settings ask for.
+    /// The notifier with these settings.
     ///
     /// # Errors
-    /// All that is wrong with them.
+    /// All problems of the settings.
     pub(crate) fn into_notifier(self) -> Result<BaselineCheck, Vec<Problem>> {
         let mut problems = Problems::default();
         let wrong = &mut problems;

@@ -1,6 +1,6 @@
-//! Writes the chargeback record of a new account: who pays for it, who owns it, what it is
-//! for. From the account's tags, to a REST endpoint, by `PUT` at a URL of the account's own,
-//! so that a repeat changes nothing.
+//! Writes the chargeback record of a new account: who pays for it, who owns it, and its purpose.
+//! The data comes from the account's tags. It is sent to a REST endpoint, by `PUT` to a URL of the
+//! account's own, so that a repeat changes nothing.
 
 #![deny(missing_docs)]
 
@@ -106,10 +106,10 @@ impl Billing {
     }
 }
 
-/// The value of a field's tag; `None` when the account hasn't got it, or it is blank.
+/// The value of a field's tag; `None` when the account doesn't have it, or it is blank.
 fn tag(tags: &Tags, field: &TagField) -> Result<Option<String>, Failure> {
     let value = tags.get(&field.tag).map_err(|why| {
-        // Not the same as having none: a default would be charged to somebody else.
+        // Not the same as having none: the default may charge the wrong team.
         Failure::transient("tags-unreadable", format!("the account's tags can't be read: {why}"))
     })?;
     Ok(value.map(one_line).filter(|value| !value.is_empty()))

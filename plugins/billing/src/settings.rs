@@ -1,4 +1,4 @@
-//! What the user writes.
+//! The settings.
 
 use std::collections::BTreeMap;
 
@@ -57,7 +57,7 @@ pub(crate) fn default_pointer(name: &str) -> String {
 }
 
 impl Settings {
-    /// What is wrong with the settings, templates aside.
+    /// The problems of the settings, except those of templates.
     pub(crate) fn check(&self) -> Vec<Problem> {
         let mut problems = Vec::new();
         let Some(record) = self.record.as_object() else {

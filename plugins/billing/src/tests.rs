@@ -1,4 +1,4 @@
-//! What is written for whom, and what isn't.
+//! Which records are written, and which aren't.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -42,7 +42,7 @@ fn configure(settings: Value) -> Result<Billing, Vec<Problem>> {
     Billing::configure(settings, &Context { lanes: vec![] })
 }
 
-/// Tells by these settings. Answers the request, if one was sent.
+/// Delivers with these settings. Returns the request, if one was sent.
 fn tell(
     settings: Value,
     tags: Tags,
@@ -127,7 +127,7 @@ fn a_missing_tag_is_named_and_nothing_is_sent() {
     );
 }
 
-/// A default would be charged to somebody else.
+/// A default may charge the wrong team.
 #[test]
 fn unreadable_tags_are_not_the_same_as_none() {
     let settings = json!({ "url": URL, "tags": { "owner": { "tag": "owner", "default": "x" } } });
@@ -141,7 +141,8 @@ fn unreadable_tags_are_not_the_same_as_none() {
 
 const PAGE: &str = "<html><head><title>Sign in</title></head></html>";
 
-/// What billing systems answer with 2xx: the record is written, or it has failed for good.
+/// Responses of billing systems with 2xx: the record is written, or the delivery has failed for
+/// good.
 #[rstest]
 #[case::nothing(json!({ "reference": "/id" }), 204, "", Ok("https://billing.example.com/"))]
 #[case::without_it(json!({ "reference": "/id" }), 200, "{}", Ok("https://billing.example.com/"))]

@@ -1,11 +1,11 @@
-//! Whether a record is the account's: looked up by its id, it may be another's all the same, where
-//! the other system ignores what it was asked for.
+//! Checks whether a record belongs to the account. A search by the account's id may return another
+//! account's record, if the other system ignores the condition.
 
 /// The digits of an account id.
 const DIGITS: usize = 12;
 
-/// Whether a value is this account's id: but for blanks around it, and for the zeros at its
-/// beginning, which a field that holds a number has lost.
+/// Whether a value is this account's id. Blanks around it are ignored, and leading zeros may be
+/// missing, as in a field that holds a number.
 pub(crate) fn is_account_id(value: &str, account: &str) -> bool {
     let value = value.trim();
     let is_number = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());

@@ -1,9 +1,9 @@
 //! Writes a new account into a configuration management database: ServiceNow by its Table API,
 //! or any inventory that speaks REST.
 //!
-//! It looks before it creates: a record that is there is updated, so that a repeat, after a
-//! crash or a lost answer, makes no second one. What it finds it compares with what it looked for:
-//! a record of another account is left alone.
+//! It searches before it creates: an existing record is updated, so that a repeat, after a crash or
+//! a lost response, creates no second record. It compares the record that it found with the
+//! account: a record of another account is not changed.
 
 #![deny(missing_docs)]
 
@@ -25,7 +25,7 @@ pub enum Cmdb {
     /// ServiceNow.
     #[doc(hidden)]
     ServiceNow(Box<TableApi>),
-    /// Any other.
+    /// Any other inventory.
     #[doc(hidden)]
     Rest(Box<RestInventory>),
 }

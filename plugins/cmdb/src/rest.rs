@@ -1,4 +1,4 @@
-//! Any inventory that speaks REST: look, create, update, by requests that the user describes.
+//! Any inventory with a REST API: search, create, update, by requests that the user describes.
 
 use groundcrew_sdk::http::{Request, Response};
 use groundcrew_sdk::{Failure, FailureKind, Notification, Problem};
@@ -14,10 +14,10 @@ const CREATE_BODY: &str = "/rest/create/body";
 const UPDATE_URL: &str = "/rest/update/url";
 const UPDATE_BODY: &str = "/rest/update/body";
 
-/// How messages call the setting.
+/// The name of the setting in messages.
 const CREATE_REFERENCE: &str = "rest.create.reference";
 
-/// What a found record is called in the templates of `update`.
+/// The name of a found record's reference in the templates of `update`.
 const REFERENCE: &str = "reference";
 
 /// One inventory.
@@ -97,8 +97,8 @@ impl RestInventory {
         }
     }
 
-    /// Creates the account's record, or updates the one that is there. Answers what the
-    /// inventory calls it.
+    /// Creates the account's record, or updates the existing one. Returns the reference of the
+    /// inventory.
     pub(crate) fn write(&self, notification: &Notification) -> Result<String, Failure> {
         match self.find_record(notification)? {
             Some(reference) => {
@@ -116,7 +116,7 @@ impl RestInventory {
         let url = self.templates.render_url(LOOKUP_URL, notification, &[])?;
         let answer = Request::get(url).header("Accept", "application/json").send()?;
         match answer.status() {
-            // A proxy's page says nothing of records.
+            // The page of a proxy doesn't mean that there is no record.
             404 => match answer.reject_html() {
                 Ok(_) => Ok(None),
                 Err(failure) => Err(Failure { kind: FailureKind::Transient, ..failure }),
@@ -166,7 +166,7 @@ fn send(request: Request, body: &Value) -> Result<Response, Failure> {
     request.header("Accept", "application/json").json(body)?.send()?.success()?.reject_html()
 }
 
-/// That there is no record, if the answer says so.
+/// Checks that the response means that there is no record.
 fn check_no_record(look: &Lookup, answer: &Response) -> Result<Option<String>, Failure> {
     if has_no_record(&answer.json()?, &look.reference) {
         return Ok(None);
@@ -180,8 +180,8 @@ fn check_no_record(look: &Lookup, answer: &Response) -> Result<Option<String>, F
     Err(answer.unexpected(&what).for_setting("rest.look.reference"))
 }
 
-/// Whether an answer says that there is no record: the way to it ends at the end of a list, at a
-/// `null`, or at an empty text.
+/// Whether a response means that there is no record: the pointer leads beyond the end of a list, to
+/// a `null`, or to an empty text.
 fn has_no_record(answer: &Value, pointer: &str) -> bool {
     let mut at = answer;
     for part in pointer.split('/').skip(1) {
@@ -208,11 +208,11 @@ fn has_no_record(answer: &Value, pointer: &str) -> bool {
     }
 }
 
-/// What the inventory calls the account's record, if the answer to a look has it.
+/// The reference of the account's record in the inventory, if the search found the record.
 ///
 /// # Errors
-/// When the record that was found can't be told to be the account's: it is not touched, and none
-/// is created beside it.
+/// When it can't be verified that the found record belongs to the account: it is not changed, and
+/// no other is created.
 fn found_reference(
     look: &Lookup,
     answer: &Response,

@@ -1,9 +1,9 @@
 //! ServiceNow's Table API: `/api/now/table/{table}`, records by their `sys_id`.
 //!
-//! ServiceNow drops a part of a query that names a field which the table doesn't have, or which
-//! the user may not read, and answers other records; and it drops such a field of what is written.
-//! So every record is compared before it is changed, and after it was created. Records that the
-//! user may not read are left out of an answer, and counted in its `X-Total-Count`.
+//! ServiceNow ignores a part of a query that names a field which the table doesn't have, or which
+//! the user may not read, and returns other records. It ignores such a field of a written record as
+//! well. So every record is compared before it is changed, and after it was created. Records that
+//! the user may not read are missing in a response, and counted in its `X-Total-Count`.
 
 use groundcrew_sdk::http::{Request, Response};
 use groundcrew_sdk::{Failure, Notification, Problem, log};
@@ -64,7 +64,7 @@ impl TableApi {
         Ok(Self { templates, table, key_field: settings.key_field, fields })
     }
 
-    /// Creates the account's record, or updates the one that is there. Answers its `sys_id`.
+    /// Creates the account's record, or updates the existing one. Returns its `sys_id`.
     pub(crate) fn write(&self, notification: &Notification) -> Result<String, Failure> {
         let account = notification.account.id.as_str();
         let mut record = self.templates.render_json(FIELDS, &self.fields, notification, &[])?;
@@ -99,8 +99,8 @@ impl TableApi {
 
     /// The `sys_id` of the account's record, if it has one.
     fn find_record(&self, account: &str) -> Result<Option<String>, Failure> {
-        // Two, to see whether there are several. An account id has nothing to be encoded. With
-        // `all`, a reference field says what it shows beside the `sys_id` that it holds.
+        // Two, to find out whether there are several. An account id needs no encoding. With `all`,
+        // a reference field contains its display value beside the `sys_id`.
         let Self { table, key_field, .. } = self;
         let url = format!(
             "{table}?sysparm_query={key_field}={account}&sysparm_fields=sys_id,{key_field}\
@@ -124,7 +124,7 @@ impl TableApi {
         match found.as_slice() {
             [] => {
                 match answer.header("X-Total-Count").and_then(|count| count.trim().parse().ok()) {
-                    // It counts records that an access rule hides, too.
+                    // It also counts records that an access rule hides.
                     Some(count @ 1_usize..) => Err(Failure::invalid(
                         "hidden-records",
                         format!(
@@ -147,7 +147,7 @@ impl TableApi {
     }
 
     /// # Errors
-    /// Why a record can't be told to be the account's.
+    /// When it can't be verified that the record belongs to the account.
     fn check_record(&self, record: &Map<String, Value>, account: &str) -> Result<(), String> {
         let name = &self.key_field;
         let value = record.get(name).unwrap_or(&Value::Null);
@@ -171,7 +171,7 @@ impl TableApi {
         )
     }
 
-    /// ServiceNow drops what it doesn't know, and says nothing.
+    /// ServiceNow silently ignores fields that it doesn't know.
     fn warn_dropped_fields(&self, written: &Value, record: &Map<String, Value>) {
         let names = written.as_object().into_iter().flat_map(Map::keys);
         let dropped: Vec<_> = names.filter(|name| !record.contains_key(*name)).collect();
@@ -189,7 +189,7 @@ fn send(request: Request) -> Result<Response, Failure> {
     request.header("Accept", "application/json").send()?.success()
 }
 
-/// The record that the answer to a write has, unless it is empty.
+/// The record in the response to a write, unless the response is empty.
 fn written_record(answer: &Response) -> Result<Option<Map<String, Value>>, Failure> {
     if answer.bytes().trim_ascii().is_empty() {
         return Ok(None);
@@ -205,8 +205,8 @@ fn into_fields(record: Value) -> Map<String, Value> {
     }
 }
 
-/// What a field holds: a text, or of a reference, and of every field where display values are
-/// asked for, what it holds and what it shows.
+/// The values of a field. It is a text, or has both a value and a display value: for a reference,
+/// and for every field if display values are requested.
 fn values(field: &Value) -> impl Iterator<Item = String> {
     let text = |value: &Value| match value {
         Value::String(text) => Some(text.clone()),
@@ -217,7 +217,7 @@ fn values(field: &Value) -> impl Iterator<Item = String> {
     std::iter::once(field).chain(parts).filter_map(text)
 }
 
-/// A record's id, which will be part of a URL.
+/// The record's id, which becomes a part of a URL.
 fn sys_id(answer: &Response, record: &Map<String, Value>) -> Result<String, Failure> {
     let fit = |id: &String| {
         (1..=64).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_alphanumeric())
@@ -227,7 +227,7 @@ fn sys_id(answer: &Response, record: &Map<String, Value>) -> Result<String, Fail
     })
 }
 
-/// The name of a table or field, as ServiceNow has them.
+/// Whether the text is a valid name of a table or field in ServiceNow.
 fn is_name(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }

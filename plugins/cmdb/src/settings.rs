@@ -1,4 +1,4 @@
-//! What the user writes.
+//! The settings.
 
 use schemars::JsonSchema;
 use serde::Deserialize;

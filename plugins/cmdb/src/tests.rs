@@ -1,4 +1,4 @@
-//! What is written where, in which order, and what a repeat does.
+//! Which requests are sent in which order, and the effect of a repeat.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -38,10 +38,10 @@ fn configure(settings: Value) -> Result<Cmdb, Vec<Problem>> {
     Cmdb::configure(settings, &Context { lanes: vec![] })
 }
 
-/// What was sent: method, URL and body.
+/// A sent request: method, URL and body.
 type Sent = (String, String, Value);
 
-/// Tells by these settings, with these answers in turn. Answers what was sent.
+/// Delivers with these settings and these responses in order. Returns the requests.
 fn tell(settings: Value, answers: Vec<Response>) -> (Vec<Sent>, Result<Receipt, Failure>) {
     let sent = Rc::new(RefCell::new(Vec::new()));
     let seen = sent.clone();
@@ -71,12 +71,12 @@ fn look_url() -> String {
     )
 }
 
-/// What a look finds.
+/// The response to a search.
 fn found(records: Value) -> Response {
     Response::new(200, json!({ "result": records }).to_string())
 }
 
-/// What the Table API answers to a POST.
+/// The response of the Table API to a POST.
 fn created(record: Value) -> Response {
     Response::new(201, json!({ "result": record }).to_string())
 }
@@ -102,7 +102,7 @@ fn servicenow_creates_what_is_not_there() {
     assert_eq!(outcome, Ok(Receipt::new(ID)));
 }
 
-/// There are no records of landing zones.
+/// Landing zones have no records.
 #[test]
 fn an_event_about_no_account_is_refused() {
     let mut notification = notification();
@@ -162,8 +162,9 @@ fn a_look_that_fails_writes_nothing(
     assert!(failure.message.contains(message), "{}", failure.message);
 }
 
-/// Records that ServiceNow answers to a look by `account_id`, and whether the one is the account's.
-/// Where the field is missing, the table has no such field, or the user may not read it.
+/// Records in the response of ServiceNow to a search by `account_id`, and whether the record
+/// belongs to the account. A missing field means that the table has no such field, or that the user
+/// may not read it.
 #[rstest]
 #[case::plain(json!([{ "sys_id": ID, "account_id": "111122223333" }]), true)]
 #[case::with_blanks(json!([{ "sys_id": ID, "account_id": " 111122223333 " }]), true)]
@@ -226,7 +227,7 @@ fn servicenow_changes_no_record_of_another(#[case] records: Value, #[case] the_a
     }
 }
 
-/// A record that an access rule hides is there all the same.
+/// A record that an access rule hides exists all the same.
 #[rstest]
 #[case::none(Some("0"), true)]
 #[case::not_counted(None, true)]
@@ -249,7 +250,7 @@ fn servicenow_creates_none_beside_a_hidden_one(#[case] count: Option<&str>, #[ca
     assert!(failure.message.contains("shows the user none"), "{}", failure.message);
 }
 
-/// The records that a POST makes, and whether the one is the account's.
+/// Records in the response to a POST, and whether the record belongs to the account.
 #[rstest]
 #[case::plain(json!({ "sys_id": ID, "account_id": "111122223333" }), true)]
 #[case::with_blanks(json!({ "sys_id": ID, "account_id": "111122223333 " }), true)]
@@ -275,7 +276,7 @@ fn servicenow_created_a_record(#[case] record: Value, #[case] the_accounts: bool
 
 const PAGE: &str = "<html><head><title>Instance Hibernating page</title>";
 
-/// What a write was answered with 2xx is not sent again.
+/// A write with the response 2xx is not sent again.
 #[rstest]
 #[case::a_page(Response::new(200, PAGE), "a web page")]
 #[case::a_text(Response::new(200, "done"), "with a text instead of JSON: done")]
@@ -291,7 +292,7 @@ fn servicenow_answers_something_else_to_a_patch(#[case] answer: Response, #[case
     assert!(failure.message.contains(part), "{}", failure.message);
 }
 
-/// The same of a POST.
+/// The same for a POST.
 #[rstest]
 #[case::a_page(Response::new(200, PAGE), "a web page")]
 #[case::a_text(Response::new(201, "done"), "with a text instead of JSON: done")]
@@ -339,13 +340,14 @@ fn rest_creates_what_is_not_there(#[case] looked: Response) {
     assert_eq!(outcome, Ok(Receipt::new("7")));
 }
 
-/// The account's record, by this id.
+/// The account's record, with this id.
 fn found_in_inventory(id: Value) -> Response {
     let record = json!({ "id": id, "account": "111122223333" });
     Response::new(200, json!({ "items": [record] }).to_string())
 }
 
-/// What an inventory answers to a look, and which setting says that it is not the account's.
+/// Responses of an inventory to a search, and the setting whose check shows that the record belongs
+/// to another account.
 #[rstest]
 #[case::a_number(json!([{ "id": 7, "account": 111122223333_u64 }]), None)]
 #[case::with_blanks(json!([{ "id": 7, "account": " 111122223333" }]), None)]
@@ -372,7 +374,7 @@ fn rest_changes_no_record_of_another(#[case] items: Value, #[case] setting: Opti
     assert!(failure.message.starts_with(&named), "{}", failure.message);
 }
 
-/// A record that has the account id in its URL is that account's: nothing is to be compared.
+/// A record that has the account id in its URL belongs to that account: nothing is compared.
 #[test]
 fn rest_looks_by_a_path() {
     let settings = json!({ "rest": {
@@ -400,7 +402,7 @@ fn rest_answers_something_else_to_a_write(#[case] answers: Vec<Response>, #[case
     assert!(failure.message.contains(part), "{}", failure.message);
 }
 
-/// Answers that say nothing of records: none is created beside one that may be there.
+/// Responses that don't say whether there is a record: none is created, since one may exist.
 #[rstest]
 #[case::page_of_a_proxy(
     404,
@@ -541,7 +543,7 @@ fn settings_that_are_wrong(#[case] settings: Value, #[case] at: &str) {
     assert_eq!(found, [at], "{problems:?}");
 }
 
-/// A look by this URL, whose answer is not compared.
+/// A search by this URL, whose response is not compared.
 fn look(url: &str) -> Value {
     json!({ "rest": {
         "look": { "url": url, "reference": "/id" },
@@ -549,7 +551,7 @@ fn look(url: &str) -> Value {
     } })
 }
 
-/// What to write is said.
+/// The error says what to write into the config.
 #[test]
 fn a_look_that_is_not_compared_is_refused_with_what_to_add() {
     let problems = configure(look("https://a/b?id={{ account.id }}")).err().unwrap_or_default();

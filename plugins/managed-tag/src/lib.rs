@@ -1,8 +1,8 @@
-//! Decides by one tag: whether an account is updated, and in which lane.
+//! Decides by one tag whether an account is updated, and in which lane.
 //!
-//! Without settings, every account is. With a tag, only the accounts that carry it are.
-//! In priority mode those go to the first lane and all others to the second. Where the
-//! tag matters and can't be read, the account is skipped.
+//! Without settings, every account is updated. With a tag, only the accounts with the tag are
+//! updated. In priority mode the accounts with the tag go to the first lane and all others to the
+//! second. If the mode needs the tags and they can't be read, the account is skipped.
 
 #![deny(missing_docs)]
 
@@ -66,7 +66,7 @@ impl Policy for ManagedTag {
     }
 }
 
-/// Whether the tags hold this one; `None` when they can't be read.
+/// Whether the tags contain this one; `None` when they can't be read.
 fn carries(tags: &Tags, tag: &Tag) -> Option<bool> {
     let value = tags.get(&tag.key).ok()?;
     Some(value == Some(tag.value.as_str()))

@@ -1,4 +1,4 @@
-//! What the user writes, and what is made of it.
+//! The settings, and the mode that is made from them.
 
 use groundcrew_sdk::{Problem, Tag};
 use schemars::JsonSchema;
@@ -27,7 +27,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// The mode that these settings ask for, or everything that is wrong with them.
+    /// The mode for these settings, or all problems of the settings.
     pub(crate) fn mode(self, lanes: &[String]) -> Result<ManagedTag, Vec<Problem>> {
         let mut problems = Vec::new();
         let tag = self.tag(&mut problems);
@@ -57,7 +57,7 @@ impl Settings {
         })
     }
 
-    /// The tag, where one is set.
+    /// The tag, if one is set.
     fn tag(&self, problems: &mut Vec<Problem>) -> Option<Tag> {
         let mut problem = |at: &str, message: String| problems.push(Problem::new(at, message));
         if self.priority_mode && self.tag_key.is_none() {

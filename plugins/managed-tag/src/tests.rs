@@ -1,4 +1,4 @@
-//! The three modes and what settings they accept.
+//! The three modes, and the settings that they accept.
 
 use groundcrew_sdk::{
     Account, Action, Candidate, Cause, Context, NamedLanes, Policy, PolicyDecision, Tag, Tags,

@@ -1,4 +1,4 @@
-//! The built-in functions, where they differ from OPA's or it matters how they fail.
+//! The built-in functions that differ from OPA's, or whose errors matter.
 
 mod patterns;
 mod sprintf;
@@ -12,14 +12,13 @@ use regorus::{Engine, Value};
 
 use crate::message::{shorten, without_position};
 
-/// The one function for times that is the host's.
+/// The time function that the host provides.
 pub(crate) const NOW: &str = "time.now_ns";
 
-/// A function in the place of regorus's.
+/// A function that replaces one of regorus.
 type Function = fn(&[Value]) -> Result<Value, String>;
 
-/// The functions that regorus would answer differently from OPA, or where it would fail without
-/// saying so.
+/// The functions whose results in regorus differ from OPA's, or that fail silently there.
 const OVERRIDES: &[(&str, Function)] = &[
     ("array.slice", |args| call("array.slice", args)),
     ("bits.lsh", |args| call("bits.lsh", args)),
@@ -69,12 +68,12 @@ const OVERRIDES: &[(&str, Function)] = &[
     ("upper", strings::upper),
 ];
 
-/// Whether a function takes its arguments only, and not one more for its result.
+/// Whether a function takes only its arguments, and no extra one for its result.
 pub(crate) fn is_overridden(name: &str) -> bool {
     name == NOW || OVERRIDES.binary_search_by_key(&name, |(own, _)| own).is_ok()
 }
 
-/// Puts these functions in the place of regorus's. They tell where they fail and of what.
+/// Replaces these functions of regorus. Their errors have the function and the reason.
 pub(crate) fn install_overrides(engine: &mut Engine) -> Result<(), String> {
     for &(name, function) in OVERRIDES {
         let arity = BUILTINS.get(name).map(|&(_, arity)| arity);
@@ -96,12 +95,12 @@ pub(crate) fn install_overrides(engine: &mut Engine) -> Result<(), String> {
 /// Calls a built-in function of regorus.
 ///
 /// # Errors
-/// The call, and what is wrong with it.
+/// The call, and its error.
 pub(crate) fn call(name: &str, args: &[Value]) -> Result<Value, String> {
     let Some((function, _)) = BUILTINS.get(name) else {
         return Err(format!("there is no function `{name}`"));
     };
-    // Where regorus would point to. The caller knows that better.
+    // The position for errors of regorus. The caller knows the real one.
     let nowhere = Source::from_contents(String::new(), String::new());
     let source = nowhere.map_err(|error| error.to_string())?;
     let span = Span { source, line: 1, col: 1, start: 0, end: 0 };
@@ -116,7 +115,7 @@ fn failed(name: &str, args: &[Value], why: &str) -> String {
     format!("{name}({}): {why}", shorten(&args.join(", ")))
 }
 
-/// An argument that has to be a text.
+/// An argument that must be a text.
 fn text(args: &[Value], at: usize) -> Result<&str, String> {
     match args.get(at) {
         Some(Value::String(text)) => Ok(text),

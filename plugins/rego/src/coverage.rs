@@ -1,9 +1,9 @@
-//! Which lines of the script evaluations have reached: told to the log, from where the host
-//! takes it.
+//! Which lines of the script evaluations have reached. They are written to the log, from which the
+//! host extracts them.
 //!
-//! The interpreter notes the lines that it evaluates, of conditions above all. Which values are
-//! taken it doesn't tell, and that is what a case is about: so each value that a rule or an `else`
-//! has is wrapped in a call that notes it.
+//! The interpreter records the lines that it evaluates, mostly conditions. It doesn't record which
+//! values are taken, which is what a test case checks. So each value of a rule or an `else` is
+//! wrapped in a call that records it.
 
 use std::collections::BTreeSet;
 use std::ops::{Range, RangeInclusive};
@@ -16,13 +16,14 @@ use serde::Serialize;
 
 use crate::{metadata, names};
 
-/// How the line of the log begins.
+/// The beginning of a coverage line in the log.
 const COVERAGE_PREFIX: &str = "coverage ";
 
-/// The function that notes that a value is taken: its number and the value, which it answers.
+/// The function that records that a value is taken. Its arguments are the number of the value and
+/// the value, which it returns.
 const MARKER_FUNCTION: &str = "groundcrew.taken";
 
-/// The lines of one script that hold something to evaluate.
+/// The lines of one script that can be evaluated.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct LineCoverage<'r> {
     file: &'r str,
@@ -30,9 +31,9 @@ pub(crate) struct LineCoverage<'r> {
     missed: BTreeSet<u32>,
 }
 
-/// What is noted of one script.
+/// The coverage data of one script.
 pub(crate) struct Coverage {
-    /// The lines in which the values begin, by their numbers.
+    /// The lines in which the values begin, by the numbers of the values.
     values: Vec<u32>,
     reached_values: Arc<Mutex<BTreeSet<usize>>>,
     /// The lines of the rules that are evaluated when the script is loaded: no candidate reaches
@@ -41,8 +42,8 @@ pub(crate) struct Coverage {
 }
 
 impl Coverage {
-    /// Prepares an engine for a script of these modules. Answers the script as it is to be given
-    /// to that engine: with the same lines, and with each value wrapped.
+    /// Prepares an engine for a script of these modules. Returns the script for that engine: with
+    /// the same lines, and with each value wrapped.
     ///
     /// # Errors
     /// Why the engine can't be prepared.
@@ -59,7 +60,7 @@ impl Coverage {
             .flat_map(|rule| self::values(rule))
             .map(|value| byte_range(value, script))
             .collect();
-        // From the end on, what was found stays where it is.
+        // From the end, so that the positions before it stay valid.
         values.sort_by_key(|value| value.start);
         let mut wrapped = script.to_owned();
         for (number, value) in values.iter().enumerate().rev() {
@@ -92,12 +93,12 @@ impl Coverage {
         Ok((wrapped, coverage))
     }
 
-    /// Without the values: of a script in which they can't be wrapped.
+    /// Drops the values, for a script in which they can't be wrapped.
     pub(crate) fn without_values(self) -> Self {
         Self { values: vec![], ..self }
     }
 
-    /// Tells the log what has been reached since the script was loaded.
+    /// Logs the lines that were reached since the script was loaded.
     pub(crate) fn log_reached(&self, engine: &Engine) {
         let files = match engine.get_coverage_report() {
             Ok(report) => report.files,
@@ -112,7 +113,7 @@ impl Coverage {
         }
     }
 
-    /// What has been reached, given the lines that the interpreter has noted.
+    /// The reached lines, from the lines that the interpreter has recorded.
     pub(crate) fn lines<'r>(
         &self,
         file: &'r str,
@@ -121,9 +122,9 @@ impl Coverage {
     ) -> LineCoverage<'r> {
         let reached_values = self.reached_values.lock().unwrap_or_else(PoisonError::into_inner);
         let mut reached = evaluated.clone();
-        // Several expressions can be in a line: it is reached with the first.
+        // A line may contain several expressions: it is reached with the first.
         let mut missed = not_evaluated - evaluated;
-        // A value that is never taken is missed, whatever else its line holds.
+        // A value that is never taken is missed, even if its line was reached.
         for (number, line) in self.values.iter().enumerate() {
             let (to, from) = match reached_values.contains(&number) {
                 true => (&mut reached, &mut missed),
@@ -139,7 +140,7 @@ impl Coverage {
     }
 }
 
-/// The values that a rule can take. A default is constant and can't be wrapped.
+/// The values of a rule. A default is constant and can't be wrapped.
 fn values(rule: &Rule) -> Vec<&Expr> {
     let Rule::Spec { head, bodies, .. } = rule else { return vec![] };
     let of_head = match head {
@@ -152,10 +153,10 @@ fn values(rule: &Rule) -> Vec<&Expr> {
     of_head.into_iter().chain(of_bodies.map(|assign| &assign.value)).map(|value| &**value).collect()
 }
 
-/// Where a value is in the script, in bytes.
+/// The range of a value in the script, in bytes.
 fn byte_range(value: &Expr, script: &str) -> Range<usize> {
     let Range { start, end } = value.span().start as usize..value.span().end as usize;
-    // The parser takes the last of several keys for the beginning of an object.
+    // The parser's span of an object begins at the last of several keys.
     let start = match value {
         Expr::Object { fields, .. } => {
             let first = fields.first().map_or(start, |(_, key, _)| byte_range(key, script).start);
@@ -164,7 +165,7 @@ fn byte_range(value: &Expr, script: &str) -> Range<usize> {
         }
         _ => start,
     };
-    // It leaves out the quotation marks of a text.
+    // The parser's span of a text excludes the quotation marks.
     let is_mark = |at: Option<usize>| {
         at.and_then(|at| script.as_bytes().get(at)).is_some_and(|byte| b"\"`".contains(byte))
     };
@@ -172,7 +173,7 @@ fn byte_range(value: &Expr, script: &str) -> Range<usize> {
     begins..end + usize::from(is_mark(Some(end)))
 }
 
-/// The line of a place in the script, counted from 1.
+/// The line of a byte in the script, counted from 1.
 fn line(script: &str, at: usize) -> u32 {
     let breaks = script.get(..at).unwrap_or_default().matches('\n').count();
     u32::try_from(breaks).unwrap_or(u32::MAX).saturating_add(1)

@@ -1,4 +1,4 @@
-//! From what a script says to a decision.
+//! Converts the value of a script to a decision.
 
 use groundcrew_sdk::{PolicyDecision, Timestamp};
 use jiff::Timestamp as Instant;
@@ -9,10 +9,10 @@ use crate::message::shorten;
 pub(crate) const EXPECTED: &str = "expected \"abstain\", \"proceed\", {\"proceed\": lane}, {\"skip\": reason} \
                         or {\"hold\": reason, \"until\": time}, with a hold's lane as \"lane\"";
 const NANOSECONDS: i64 = 1_000_000_000;
-/// Smaller numbers are no nanoseconds but seconds or milliseconds, or a time in the seventies.
+/// A smaller number is in seconds or milliseconds instead of nanoseconds, or before March 1973.
 const MIN_NANOSECONDS: i64 = 100_000_000 * NANOSECONDS;
 
-/// The decision, or what the value is instead.
+/// The decision, or an error that describes the value.
 pub(crate) fn parse(value: &Value) -> Result<PolicyDecision, String> {
     match value {
         Value::Undefined => Err(format!(

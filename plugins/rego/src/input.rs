@@ -36,8 +36,8 @@
 //! }
 //! ```
 //!
-//! What isn't known is absent: `email`, `state`, `tags`, `joined`, `product`, `event`. In the place of
-//! tags that can't be read there is `tags_unreadable`, the AWS error.
+//! Unknown values are absent: `email`, `state`, `tags`, `joined`, `product`, `event`. If the tags
+//! can't be read, `tags_unreadable` has the AWS error instead.
 
 use std::collections::BTreeMap;
 
@@ -49,7 +49,7 @@ use regorus::Value;
 /// The candidate as a document.
 ///
 /// # Errors
-/// What of it can't be expressed: a time out of range, an event that is no JSON.
+/// Why it can't be expressed: a time out of range, or an event that is not JSON.
 pub fn from_candidate(candidate: &Candidate) -> Result<Value, String> {
     let mut input = Fields::new([
         ("action", action(candidate.action)),
@@ -144,7 +144,7 @@ fn cause(cause: Cause) -> Value {
     })
 }
 
-/// As Service Catalog writes it.
+/// The status as Service Catalog writes it.
 fn status(status: ProductStatus) -> Value {
     Value::from(match status {
         ProductStatus::Available => "AVAILABLE",
@@ -159,7 +159,7 @@ fn text(text: &str) -> Value {
     Value::from(text)
 }
 
-/// An object that is being made.
+/// An object under construction.
 struct Fields(BTreeMap<Value, Value>);
 
 impl Fields {

@@ -1,40 +1,40 @@
-//! Asks a script in Rego what to do: OPA's language for policies, version 1.
+//! Evaluates a policy script in Rego, version 1: the policy language of OPA.
 //!
-//! The script is one module, in a package of any name. Its rule `decision` is the answer, and
-//! may be
+//! The script is one module, in a package of any name. Its rule `decision` is the decision. Its
+//! values are
 //!
 //! | value | meaning |
 //! |---|---|
-//! | `"abstain"` | the script has nothing to say about the candidate |
+//! | `"abstain"` | the script makes no decision about the candidate |
 //! | `"proceed"` | do it |
 //! | `{"proceed": lane}` | do it in that lane |
 //! | `{"skip": reason}` | don't |
 //! | `{"hold": reason, "until": time}` | not before then; RFC 3339, or nanoseconds as of Rego's `time` |
 //!
-//! Anything else is a [`Failure`], and so are an undefined `decision`, rules that contradict
-//! each other, and a built-in function that fails: evaluation is strict. An error that silently
-//! became undefined would turn `not frozen` true.
+//! Anything else is a [`Failure`]. So are an undefined `decision`, rules that contradict each
+//! other, and a built-in function that fails: evaluation is strict. If errors became undefined, as
+//! in OPA's default mode, an error in `frozen` would make `not frozen` true.
 //!
-//! - `input` is the candidate ([`mod@input`] has its form). What isn't known is absent. In
-//!   particular, tags that can't be read are: a rule that looks at `input.account.tags` is
-//!   undefined then, and `input.account.tags_unreadable` says why.
-//! - `data` is what the user wrote, and `data.lanes` the names of the lanes in order.
+//! - `input` is the candidate ([`mod@input`] has its form). Unknown values are absent. So are tags
+//!   that can't be read: a rule that uses `input.account.tags` is undefined then, and
+//!   `input.account.tags_unreadable` contains the reason.
+//! - `data` is the user's data, and `data.lanes` contains the names of the lanes in order.
 //! - `time.now_ns()` is the candidate's time, `input.now_ns`.
 //! - `print(…)` writes to the host's log.
 //!
 //! Three rules are optional, and evaluated when the script is loaded, without `input` or time:
 //!
-//! - `schema`, the form of its data, in a part of JSON Schema. The other two are asked only where
-//!   the data has that form.
-//! - `problems`, what else the script finds wrong with its data: texts, or objects with `message`
+//! - `schema`, the form of its data, in a subset of JSON Schema. The other two are evaluated only
+//!   if the data has that form.
+//! - `problems`, other problems of its data that the script finds: texts, or objects with `message`
 //!   and `at`, a JSON pointer into the data.
 //! - `lanes`, the lanes that `decision` may name.
 //!
-//! There is no built-in function that reaches out or is not pure: no `http.send`,
-//! `opa.runtime`, `rand.intn` or `uuid.rfc4122`. A script is refused when it is loaded if it
-//! names what isn't there: a function, a variable, another script, a path below `input` or `data`,
-//! a lane; or if it has a decision written out that is none, or rules that contradict each other
-//! for certain.
+//! No built-in function has side effects or is impure: there is no `http.send`, `opa.runtime`,
+//! `rand.intn` or `uuid.rfc4122`. A script is refused when it is loaded if it names something that
+//! doesn't exist: a function, a variable, another script, a path below `input` or `data`, or a
+//! lane. It is also refused if it contains an invalid literal decision, or rules that certainly
+//! contradict each other.
 
 #![deny(missing_docs)]
 
@@ -57,7 +57,7 @@ use groundcrew_sdk::{Candidate, Context, Failure, NamedLanes, Policy, PolicyDeci
 use script::{Script, ScriptTime};
 pub use settings::Settings;
 
-/// The rule that decides.
+/// The rule with the decision.
 const DECISION: &str = "decision";
 
 /// A script with its data.

@@ -1,10 +1,10 @@
-//! What regorus says, in one line.
+//! The error messages of regorus in one line.
 
 /// Longest value that a message shows, in characters.
 const MAX_VALUE: usize = 200;
 
-/// An error as `FILE:LINE:COLUMN: what is wrong`, or with what was asked for where regorus knows
-/// no position. It draws the line of the script below the position:
+/// An error as `FILE:LINE:COLUMN: what is wrong`, or with the text `otherwise` if regorus has no
+/// position. regorus shows the line of the script below the position:
 ///
 /// ```text
 ///
@@ -23,18 +23,18 @@ pub(crate) fn one_line(otherwise: &str, error: &str) -> String {
 pub(crate) fn without_position(error: &str) -> String {
     let what = split_position(error).map_or(error, |(_, rest)| {
         let what = rest.split_once("\nerror: ").map_or(rest, |(_, what)| what);
-        // Rules that depend on each other are drawn one below the other.
+        // Rules that depend on each other are shown one below the other.
         what.split_once("\n-->").map_or(what, |(what, _)| what).trim_end_matches(':')
     });
     let what = shorten(what);
-    // Of a variable of `some` that has the name of a rule, which it hides by OPA's rules.
+    // Caused by a variable of `some` with the name of a rule, which it shadows by OPA's rules.
     match what.ends_with("used before definition below") {
         true => format!("{what}; if a rule has this name as well, name the variable otherwise"),
         false => what,
     }
 }
 
-/// The position, and what follows it.
+/// The position, and the text after it.
 fn split_position(error: &str) -> Option<(&str, &str)> {
     error.strip_prefix("\n--> ")?.split_once('\n')
 }

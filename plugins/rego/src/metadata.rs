@@ -11,16 +11,16 @@ use crate::script::{Script, ScriptTime};
 const SCHEMA: &str = "schema";
 /// The rule with the lanes that the script may name.
 const LANES: &str = "lanes";
-/// The rule with what the script finds wrong with its data.
+/// The rule with the problems that the script finds in its data.
 const PROBLEMS: &str = "problems";
 /// The rules that are evaluated when the script is loaded.
 pub(crate) const RULES: [&str; 3] = [SCHEMA, LANES, PROBLEMS];
 
-/// Whether the user's data has the form that the script expects, and the script leads somewhere
-/// where it looks at it. Answers which lanes the script may name.
+/// Checks whether the user's data has the form that the script expects, and whether the script's
+/// paths into it exist. Returns the lanes that the script may name.
 ///
 /// # Errors
-/// What is wrong with the data and with the script, and what the script finds wrong.
+/// The problems of the data and the script, and those that the script finds.
 pub(crate) fn check(
     script: &Script,
     data: &serde_json::Value,
@@ -28,11 +28,11 @@ pub(crate) fn check(
 ) -> Result<NamedLanes, Vec<Problem>> {
     let schema = schema(script).map_err(|problem| vec![problem])?;
     let mut problems = schema.as_ref().map_or(vec![], |schema| schema.check(data, "/data"));
-    // The other rules look at data that is as the schema says.
+    // The other rules rely on data that matches the schema.
     let lanes = problems.is_empty().then(|| lanes(script, context));
     let may_name = match &lanes {
         Some(Ok(NamedLanes::Only(lanes))) => Some(&lanes[..]),
-        // A policy may be asked where there are no lanes: then it is as well without.
+        // The config may have no lanes: then they are not checked.
         Some(Ok(NamedLanes::Any)) => Some(&context.lanes[..]).filter(|lanes| !lanes.is_empty()),
         Some(Err(_)) | None => None,
     };
@@ -45,7 +45,7 @@ pub(crate) fn check(
     Err(problems)
 }
 
-/// The form of the script's data, if it says.
+/// The schema of the script's data, if it has one.
 fn schema(script: &Script) -> Result<Option<Schema>, Problem> {
     let Some(schema) = value(script, SCHEMA)? else { return Ok(None) };
     let json = schema.to_json_str().map_err(|error| error.to_string());
@@ -56,7 +56,7 @@ fn schema(script: &Script) -> Result<Option<Schema>, Problem> {
     })
 }
 
-/// Which lanes the script may name.
+/// The lanes that the script may name.
 fn lanes(script: &Script, context: &Context) -> Result<NamedLanes, Vec<Problem>> {
     let mut problems = script_problems(script).unwrap_or_else(|problem| vec![problem]);
     let lanes = named_lanes(script).and_then(|lanes| check_lanes(script, lanes, context));
@@ -68,7 +68,7 @@ fn lanes(script: &Script, context: &Context) -> Result<NamedLanes, Vec<Problem>>
     Err(problems)
 }
 
-/// What the script says is wrong.
+/// The problems that the script finds.
 fn script_problems(script: &Script) -> Result<Vec<Problem>, Problem> {
     let Some(items) = list(script, PROBLEMS)? else { return Ok(vec![]) };
     let problem = |item: &Value| match item {
@@ -100,7 +100,7 @@ fn script_problems(script: &Script) -> Result<Vec<Problem>, Problem> {
         .collect()
 }
 
-/// The lanes that the script says it names.
+/// The lanes that the script declares.
 fn named_lanes(script: &Script) -> Result<NamedLanes, Problem> {
     let Some(items) = list(script, LANES)? else { return Ok(NamedLanes::Any) };
     let names = items.iter().map(|item| {
@@ -112,7 +112,7 @@ fn named_lanes(script: &Script) -> Result<NamedLanes, Problem> {
     names.collect::<Result<_, _>>().map(NamedLanes::Only)
 }
 
-/// The lanes, if the config has them all.
+/// The lanes, if the config has all of them.
 fn check_lanes(
     script: &Script,
     lanes: NamedLanes,

@@ -1,5 +1,5 @@
-//! Finds names in a script that mean nothing, and calls that can't be: left to regorus, they
-//! would be found when a candidate first leads there.
+//! Finds unknown names and invalid calls in a script. regorus would find them only when a candidate
+//! first reaches them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,7 +10,7 @@ use regorus::unstable::{
 
 use crate::builtins::is_overridden;
 
-/// What is wrong, and where. `holds` says whether there is data of a name.
+/// The problems with their places. `holds` says whether the data has a name.
 pub(crate) fn diagnostics(
     module: &Module,
     package: &str,
@@ -62,7 +62,7 @@ fn function(rule: &Rule) -> Option<(String, usize)> {
     }
 }
 
-/// What an import is called in the module, and what it is.
+/// The alias and the path of an import.
 fn alias(import: &Import) -> Option<(String, String)> {
     let path = path(&import.refr)?;
     let name = match &import.r#as {
@@ -81,11 +81,11 @@ fn path(refr: &Expr) -> Option<String> {
     }
 }
 
-/// The names that mean something, and the faults that were found.
+/// The known names, and the problems that were found.
 struct NameChecker<'a> {
     package: &'a str,
     rules: BTreeSet<&'a str>,
-    /// The script's own, and how many arguments they take.
+    /// The script's own functions, with their numbers of arguments.
     functions: BTreeMap<String, usize>,
     imports: BTreeMap<String, String>,
     /// Arguments and variables, innermost last.
@@ -98,7 +98,7 @@ impl<'a> NameChecker<'a> {
         self.diagnostics.push((span.clone(), message));
     }
 
-    /// Of `data`, a script may import its own rules and what is there. Another script is not.
+    /// Of `data`, a script may import its own rules and existing data, but not another script.
     fn visit_import(&mut self, import: &Import, holds: impl Fn(&str) -> bool) {
         let Some(path) = path(&import.refr) else { return };
         let Some(within) = path.strip_prefix("data.") else { return };
@@ -139,7 +139,8 @@ impl<'a> NameChecker<'a> {
         self.locals.pop();
     }
 
-    /// Of a query, and of what its variables are for. Within it regorus looks after them.
+    /// Visits a query and the expressions that use its variables. Within it regorus checks the
+    /// variables.
     fn visit_query(&mut self, query: Option<&'a Query>, terms: impl IntoIterator<Item = &'a Expr>) {
         let statements = query.map_or(&[][..], |query| &query.stmts);
         self.locals.push(bound(statements));
@@ -159,7 +160,7 @@ impl<'a> NameChecker<'a> {
                 }
             }
             for with in with_mods {
-                // It may be a function, in the place of another.
+                // The replacement may itself be a function.
                 if path(&with.r#as).is_none_or(|path| self.arity(&path).is_none()) {
                     self.visit_expr(&with.r#as);
                 }
@@ -199,7 +200,7 @@ impl<'a> NameChecker<'a> {
             return self.report(span, format!("there is no function `{name}`"));
         };
         let Some(takes) = takes else { return };
-        // One more takes the result, as in `walk(input, [path, value])`.
+        // One more argument takes the result, as in `walk(input, [path, value])`.
         let may_take_result = !is_overridden(name);
         if given != takes && !(may_take_result && given == takes + 1) {
             let arguments = if takes == 1 { "argument" } else { "arguments" };
@@ -207,7 +208,7 @@ impl<'a> NameChecker<'a> {
         }
     }
 
-    /// A default is there before all else, so it can't look at anything.
+    /// A default is evaluated first, so it can't refer to anything.
     fn visit_constant(&mut self, value: &'a Expr) {
         match value {
             Expr::Var { span, .. } | Expr::Call { span, .. } => {
@@ -227,7 +228,8 @@ impl<'a> NameChecker<'a> {
             || self.locals.iter().any(|locals| locals.contains(name))
     }
 
-    /// How many arguments a function takes, or that it takes any; `None` when there is none.
+    /// How many arguments a function takes, or that it takes any number; `None` if it doesn't
+    /// exist.
     fn arity(&self, name: &str) -> Option<Option<usize>> {
         let (first, rest) = name.split_once('.').unwrap_or((name, ""));
         let name = match self.imports.get(first) {
@@ -243,7 +245,7 @@ impl<'a> NameChecker<'a> {
     }
 }
 
-/// What an expression is made of, within its own scope.
+/// The direct parts of an expression, within its own scope.
 pub(crate) fn parts(expression: &Expr) -> Vec<&Ref<Expr>> {
     match expression {
         Expr::Call { params: items, .. } | Expr::Array { items, .. } | Expr::Set { items, .. } => {
@@ -286,7 +288,7 @@ fn variables<'a>(expressions: impl IntoIterator<Item = &'a Expr>) -> BTreeSet<&'
     found
 }
 
-/// The names in statements, within their own scope: regorus has all of them bound.
+/// The names in statements, within their own scope: regorus treats all of them as bound.
 fn bound(statements: &[LiteralStmt]) -> BTreeSet<&str> {
     let mut found = BTreeSet::new();
     for LiteralStmt { literal, .. } in statements {

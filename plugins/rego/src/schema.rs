@@ -1,4 +1,4 @@
-//! The schema that a script has of its data: a part of JSON Schema.
+//! The schema of a script's data: a subset of JSON Schema.
 
 use std::collections::BTreeMap;
 
@@ -13,14 +13,14 @@ use crate::analysis::Shape;
 use crate::builtins;
 use crate::message::shorten;
 
-/// How alike two keys must be for one to be suggested instead of the other.
+/// How similar two keys must be for one to be suggested for the other.
 const MIN_SIMILARITY: f64 = 0.7;
 
-/// What a value has to be. What isn't here is refused, and so never taken for checked.
+/// The condition for a value. An unknown keyword is refused, so that it is never taken for checked.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub(crate) struct Schema {
-    /// What is expected, for people; unless it is said, it is told from all else.
+    /// The expected value in words; without it, they are made from the other keywords.
     description: String,
     r#type: Option<Type>,
     r#enum: Option<Vec<Value>>,
@@ -46,7 +46,7 @@ enum Type {
     String,
 }
 
-/// What a text has to be: exactly that which Rego's functions take.
+/// The format of a text: exactly the texts that Rego's functions accept.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum Format {
@@ -54,11 +54,11 @@ enum Format {
     DateTime,
     /// For `regex.match`.
     Regex,
-    /// A name from the IANA's list, for `time.clock` and the like.
+    /// A name of the IANA time zone database, for `time.clock` and similar.
     TimeZone,
 }
 
-/// Keys beside `properties`.
+/// Keys that are not in `properties`.
 #[derive(Debug, Default)]
 enum Additional {
     #[default]
@@ -83,7 +83,7 @@ fn pattern<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Regex>, 
 }
 
 impl Schema {
-    /// Everything that is wrong with a value at a JSON pointer.
+    /// All problems of a value at a JSON pointer.
     pub(crate) fn check(&self, value: &Value, at: &str) -> Vec<Problem> {
         if !self.fits(value) {
             let message = format!("expected {}, found {}", self.expected(), describe_found(value));
@@ -115,7 +115,7 @@ impl Schema {
         }
     }
 
-    /// Whether it is such a value, whatever is in it.
+    /// Whether the value has the type, regardless of its content.
     fn fits(&self, value: &Value) -> bool {
         let text = value.as_str();
         self.r#type.is_none_or(|expected| expected.is(value))
@@ -167,24 +167,24 @@ impl Schema {
         expected
     }
 
-    /// What is said of a key that isn't expected.
+    /// The message about an unexpected key.
     fn unknown(&self, key: &str) -> String {
         format!("unknown key `{key}`{}", nearest(key, self.properties.keys().map(String::as_str)))
     }
 
-    /// What such a value has in it.
+    /// The shape of such a value.
     pub(crate) fn shape(&self) -> Shape {
         match (self.r#type, &self.items) {
             (Some(Type::Boolean | Type::Integer | Type::Number | Type::String), _) => Shape::Leaf,
             (Some(Type::Array), None) => Shape::List(Box::new(Shape::Any)),
             (Some(Type::Array), Some(items)) => Shape::List(Box::new(items.shape())),
-            // Without a type, it may be anything unless it is said what is in it.
+            // Without a type and properties, it may be anything.
             (None, _) if self.properties.is_empty() => Shape::Any,
             (None | Some(Type::Object), _) => self.object(),
         }
     }
 
-    /// What the whole data has in it: they are an object, whether the schema says so or not.
+    /// The shape of the whole data, which are always an object.
     pub(crate) fn object(&self) -> Shape {
         let fields = self.properties.iter().map(|(key, schema)| (key.clone(), schema.shape()));
         let rest = match &self.additional_properties {
@@ -196,7 +196,7 @@ impl Schema {
     }
 }
 
-/// What is said after a name that isn't known: the one that may be meant, or all that are.
+/// The end of a message about an unknown name: the most similar known name, or all of them.
 pub(crate) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str> + Clone) -> String {
     let nearest = known
         .clone()
@@ -239,7 +239,7 @@ impl Format {
         match self {
             Self::DateTime => builtins::call("time.parse_rfc3339_ns", &[text]).is_ok(),
             Self::Regex => builtins::call("regex.match", &[text, "".into()]).is_ok(),
-            // Rego takes these two for a zone: that of the machine, and UTC.
+            // Rego accepts these two as zones: that of the machine, and UTC.
             Self::TimeZone if text == "Local".into() || text == "".into() => false,
             Self::TimeZone => {
                 let moment = Rego::from(vec![0.into(), text]);
@@ -269,7 +269,7 @@ fn describe_found(value: &Value) -> String {
     }
 }
 
-/// The JSON pointer of what is in a value.
+/// The JSON pointer of a part of a value.
 fn child_pointer(at: &str, key: impl ToString) -> String {
     format!("{at}/{}", key.to_string().replace('~', "~0").replace('/', "~1"))
 }

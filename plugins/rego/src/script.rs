@@ -1,4 +1,4 @@
-//! A script that has been read, and its evaluation.
+//! A loaded script, and its evaluation.
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -18,15 +18,15 @@ use crate::{DECISION, Settings, analysis, builtins, names};
 /// The key of `data` that the host fills.
 const LANES: &str = "lanes";
 
-/// A script with its data, ready to be asked.
+/// A script with its data, ready for evaluation.
 pub(crate) struct Script {
     file: String,
     /// The package, such as `data.ring_rollout`.
     package: String,
     modules: Vec<Ref<Module>>,
-    /// As it was loaded.
+    /// The engine after loading.
     template_engine: Engine,
-    /// What evaluates.
+    /// The engine that evaluates.
     engine: RefCell<Engine>,
     coverage: Option<Coverage>,
     clock: Clock,
@@ -36,7 +36,7 @@ impl Script {
     /// Reads the script.
     ///
     /// # Errors
-    /// What is wrong with it, and where its data is in its way.
+    /// The problems of the script, and where the data conflicts with it.
     pub(crate) fn new(settings: Settings, context: &Context) -> Result<Self, Vec<Problem>> {
         let Settings { file, script, data, coverage } = settings;
         let failed = |error: String| vec![Problem::new("", one_line(&file, &error))];
@@ -46,7 +46,7 @@ impl Script {
         engine.set_gather_prints(true);
         clock.install(&mut engine).map_err(failed)?;
         builtins::install_overrides(&mut engine).map_err(failed)?;
-        // Some editors begin a file with a mark.
+        // Some editors write a byte order mark.
         let script = script.trim_start_matches('\u{feff}').to_owned();
         let mut empty = engine.clone();
         engine
@@ -97,7 +97,7 @@ impl Script {
         })
     }
 
-    /// What the script is called in messages.
+    /// The name of the script in messages.
     pub(crate) fn file(&self) -> &str {
         &self.file
     }
@@ -107,13 +107,13 @@ impl Script {
         format!("{}.{rule}", self.package)
     }
 
-    /// Whether there is such a rule.
+    /// Whether the script has such a rule.
     pub(crate) fn declares(&self, rule: &str) -> bool {
         self.template_engine.has_declared_rule_rooted_at(&self.file, rule).unwrap_or(false)
     }
 
-    /// What is wrong with its paths, with the decisions that are written out, and with rules that
-    /// contradict each other.
+    /// The problems of its paths, of its literal decisions, and of rules that contradict each
+    /// other.
     pub(crate) fn diagnostics(
         &self,
         schema: Option<&Schema>,
@@ -136,7 +136,7 @@ impl Script {
     /// The value of a rule.
     ///
     /// # Errors
-    /// Where and why it has none, in one line.
+    /// Where and why it has no value, in one line.
     pub(crate) fn evaluate(
         &self,
         rule: &str,
@@ -154,7 +154,7 @@ impl Script {
             coverage.log_reached(&engine);
         }
         value.map_err(|error| {
-            // An evaluation that ended early leaves traces that the next would stumble over.
+            // An evaluation that ended early leaves state that would disturb the next.
             engine.clone_from(&self.template_engine);
             let asked = format!("{}: {}", self.file, self.path(rule));
             one_line(&asked, &error.to_string())
@@ -162,7 +162,7 @@ impl Script {
     }
 }
 
-/// What is wrong with the script that is found without running it.
+/// The problems of the script that are found without evaluating it.
 fn diagnostics(
     engine: &mut Engine,
     file: &str,
@@ -213,7 +213,7 @@ fn package(engine: &Engine) -> Result<Vec<String>, String> {
     only.map(|package| package.components).ok_or_else(|| "no package".to_owned())
 }
 
-/// The package as it is written in Rego.
+/// The package in Rego's syntax.
 fn package_path(path: &[String]) -> String {
     let is_name = |part: &str| {
         part.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
@@ -228,7 +228,7 @@ fn package_path(path: &[String]) -> String {
     })
 }
 
-/// Where the user's data is in the way of the lanes or of the script's own rules.
+/// Where the user's data conflicts with the lanes or with the script's own rules.
 fn data_collisions(
     data: &Map<String, serde_json::Value>,
     path: &[String],
@@ -278,7 +278,7 @@ fn with_lanes(mut data: Map<String, serde_json::Value>, context: &Context) -> Va
 pub(crate) struct ScriptTime(Option<i64>);
 
 impl ScriptTime {
-    /// While a script is loaded, there is no time.
+    /// There is no time while a script is loaded.
     pub(crate) const NONE: Self = Self(None);
 
     pub(crate) fn from_seconds(seconds: Timestamp) -> Option<Self> {
@@ -286,7 +286,7 @@ impl ScriptTime {
     }
 }
 
-/// What `time.now_ns()` shows: the candidate's time, on every machine. Nanoseconds;
+/// The result of `time.now_ns()`: the candidate's time, on every machine. In nanoseconds;
 /// `i64::MIN` when there is none.
 #[derive(Clone, Default)]
 struct Clock(Arc<AtomicI64>);
@@ -296,7 +296,7 @@ impl Clock {
         self.0.store(now.0.unwrap_or(i64::MIN), Ordering::Relaxed);
     }
 
-    /// Puts itself in the place of the built-in function.
+    /// Replaces the built-in function.
     fn install(&self, engine: &mut Engine) -> Result<(), String> {
         let clock = self.clone();
         let now = move |_| match clock.0.load(Ordering::Relaxed) {

@@ -1,4 +1,4 @@
-//! What the host hands over: the script that the config names, and the user's data.
+//! The settings from the host: the script that the config names, and the user's data.
 
 use schemars::JsonSchema;
 use serde::Deserialize;

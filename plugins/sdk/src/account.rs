@@ -1,4 +1,4 @@
-//! Questions about accounts.
+//! Methods of accounts and tags.
 
 use crate::{Account, AccountState, Tag, Tags};
 
@@ -24,7 +24,7 @@ impl AccountState {
         })
     }
 
-    /// Whether somebody has closed the account, or AWS has: it can't be updated or enrolled.
+    /// Whether the account is closed, by a user or by AWS: it can't be updated or enrolled.
     pub fn is_closed(self) -> bool {
         matches!(self, Self::Suspended | Self::PendingClosure | Self::Closed)
     }

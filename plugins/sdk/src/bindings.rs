@@ -1,6 +1,6 @@
-//! What `wit-bindgen` makes of the contract: a module for each interface that plugins
-//! export. A policy is `settings` and `decide`, a notifier `settings` and `deliver`; so
-//! both have the same types, and each gets only the imports that it uses.
+//! The bindings that `wit-bindgen` generates from the contract: a module for each interface that
+//! plugins export. A policy exports `settings` and `decide`, a notifier `settings` and `deliver`.
+//! So both have the same types, and each gets only the imports that it uses.
 
 #![allow(missing_docs)]
 
@@ -23,7 +23,7 @@ pub mod settings {
     });
 }
 
-/// What a policy exports.
+/// The exports of a policy.
 pub mod decide {
     wit_bindgen::generate!({
         path: "../../wit",
@@ -43,7 +43,7 @@ pub mod decide {
     });
 }
 
-/// What a notifier exports, and what it may import beside the log.
+/// The exports of a notifier, and its imports besides the log.
 pub mod deliver {
     wit_bindgen::generate!({
         path: "../../wit",
@@ -65,7 +65,7 @@ pub mod deliver {
     });
 }
 
-/// HTTP requests, which notifiers import when they send some.
+/// HTTP requests, which a notifier imports if it sends any.
 #[cfg(target_arch = "wasm32")]
 pub mod http {
     wit_bindgen::generate!({

@@ -1,8 +1,7 @@
-//! From a [`Policy`](crate::Policy) or a [`Notifier`](crate::Notifier) to the exports of a
-//! plugin. Natively the macros make nothing, so that a plugin's crate can be tested like
-//! any other.
+//! Exports a [`Policy`](crate::Policy) or a [`Notifier`](crate::Notifier) as a plugin. In native
+//! builds the macros expand to nothing, so that a plugin's crate can be tested like any other.
 
-/// Makes the component's exports out of a [`Policy`](crate::Policy).
+/// Exports a [`Policy`](crate::Policy) from the component.
 #[macro_export]
 macro_rules! policy {
     ($policy:ty) => {
@@ -47,7 +46,7 @@ macro_rules! policy {
     };
 }
 
-/// Makes the component's exports out of a [`Notifier`](crate::Notifier).
+/// Exports a [`Notifier`](crate::Notifier) from the component.
 #[macro_export]
 macro_rules! notifier {
     ($notifier:ty) => {

@@ -1,14 +1,14 @@
-//! Short ways to say a failure.
+//! Constructors of failures.
 
 use crate::{Failure, FailureKind};
 
 impl Failure {
-    /// It may work later: the host tries again.
+    /// It may work later: the host retries.
     pub fn transient(code: impl Into<String>, message: impl Into<String>) -> Self {
         Self::new(FailureKind::Transient, code, message)
     }
 
-    /// It will not work however often it is tried.
+    /// A retry can't help.
     pub fn permanent(code: impl Into<String>, message: impl Into<String>) -> Self {
         Self::new(FailureKind::Permanent, code, message)
     }
@@ -18,12 +18,12 @@ impl Failure {
         Self::new(FailureKind::Denied, code, message)
     }
 
-    /// What the plugin was given makes no sense to it.
+    /// The plugin can't use its input.
     pub fn invalid(code: impl Into<String>, message: impl Into<String>) -> Self {
         Self::new(FailureKind::Invalid, code, message)
     }
 
-    /// The same, said of the setting that asked for what failed: `success`, for example.
+    /// The same, with the name of the setting that caused the failure: `success`, for example.
     pub fn for_setting(self, setting: &str) -> Self {
         Self { message: format!("the setting `{setting}`: {}", self.message), ..self }
     }

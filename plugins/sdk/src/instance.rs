@@ -1,4 +1,4 @@
-//! The one plugin that lives in an instance of a component.
+//! The one plugin in an instance of a component.
 
 use std::cell::OnceCell;
 
@@ -65,7 +65,7 @@ impl<P: Policy> Instance<P> {
         Ok(Metadata { lanes: policy.named_lanes() })
     }
 
-    /// Asks the policy.
+    /// Evaluates the policy.
     ///
     /// # Errors
     /// The policy's own failure, or that it was not configured.
@@ -88,7 +88,7 @@ impl<N: Notifier> Instance<N> {
         Ok(Metadata { lanes: NamedLanes::Only(vec![]) })
     }
 
-    /// Has the notifier tell.
+    /// Calls the notifier.
     ///
     /// # Errors
     /// The notifier's own failure, or that it was not configured.

@@ -2,8 +2,8 @@
 //!
 //! # A policy
 //!
-//! is a type: made from its settings, asked about candidates. [`policy!`] turns it into a
-//! plugin.
+//! A policy is a type that is made from its settings and evaluates candidates. [`policy!`] turns it
+//! into a plugin.
 //!
 //! ```
 //! use groundcrew_sdk::{Candidate, Context, Failure, Policy, PolicyDecision, Problem};
@@ -30,9 +30,8 @@
 //!
 //! # A notifier
 //!
-//! is a type that tells another system about an account. [`notifier!`] turns it into a
-//! plugin. What it may do beyond computing is granted in the config: [`http`] requests, and as
-//! here [`support_cases`].
+//! A notifier is a type that notifies another system of an account. [`notifier!`] turns it into a
+//! plugin. The config grants it capabilities: [`http`] requests, and as here [`support_cases`].
 //!
 //! ```
 //! use groundcrew_sdk::support_cases::{self, SupportCase};

@@ -1,5 +1,5 @@
-//! Writing to the host's log. The host adds plugin and account, and limits how much one
-//! call may write.
+//! Writes to the host's log. The host adds plugin and account, and limits how much one call may
+//! write.
 
 pub use crate::bindings::settings::groundcrew::plugin::log::Level;
 
@@ -11,22 +11,22 @@ pub fn write(level: Level, message: &str) {
     eprintln!("{level:?}: {message}");
 }
 
-/// For whoever debugs the plugin.
+/// Writes a line for somebody who debugs the plugin.
 pub fn debug(message: &str) {
     write(Level::Debug, message);
 }
 
-/// Worth knowing.
+/// Writes a line for information.
 pub fn info(message: &str) {
     write(Level::Info, message);
 }
 
-/// Worth looking at.
+/// Writes a warning.
 pub fn warn(message: &str) {
     write(Level::Warn, message);
 }
 
-/// Wrong.
+/// Writes an error.
 pub fn error(message: &str) {
     write(Level::Error, message);
 }

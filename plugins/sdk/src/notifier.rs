@@ -1,31 +1,31 @@
-//! What the author of a notifier writes.
+//! The trait that the author of a notifier implements.
 
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
 use crate::{Context, Failure, GateDecision, Notification, Problem, Receipt};
 
-/// A notifier: tells one other system about an account.
+/// A notifier: notifies another system of an account.
 pub trait Notifier: Sized + 'static {
-    /// What the user writes under `[notifiers.settings]`. Its JSON Schema is checked
-    /// before [`configure`](Self::configure) sees it; `#[serde(deny_unknown_fields)]`
-    /// makes a misspelt key an error.
+    /// The user's settings under `[notifiers.settings]`. They are checked against their JSON Schema
+    /// before [`configure`](Self::configure) gets them; `#[serde(deny_unknown_fields)]` makes a
+    /// misspelt key an error.
     type Settings: DeserializeOwned + JsonSchema;
 
-    /// Takes the settings. Every notification gets an instance of its own, so this runs
-    /// before each of them: keep it cheap.
+    /// Makes the notifier from its settings. Every notification gets an instance of its own, so
+    /// this runs before each delivery: keep it cheap.
     ///
     /// # Errors
-    /// Everything that is wrong with them and that the schema can't say, all at once.
+    /// All problems of the settings that the schema can't express, at once.
     fn configure(settings: Self::Settings, context: &Context) -> Result<Self, Vec<Problem>>;
 
-    /// Tells the other system. May be called again with the same
-    /// [`key`](Notification::key): after a crash, after a lost reply, after a transient
-    /// failure. So look before repeating, or hand the other system the key.
+    /// Delivers the notification. May be called again with the same [`key`](Notification::key):
+    /// after a crash, after a lost response, after a transient failure. So find out whether the
+    /// effect exists before repeating it, or pass the key to the other system.
     ///
     /// # Errors
-    /// Why it could not be told. The [kind](crate::FailureKind) says whether the host
-    /// tries again.
+    /// Why the notification could not be delivered. The [kind](crate::FailureKind) says whether the
+    /// host retries.
     fn notify(&self, notification: &Notification) -> Result<Receipt, Failure>;
 }
 
@@ -33,9 +33,9 @@ pub trait Notifier: Sized + 'static {
 const MAX_REFERENCE_BYTES: usize = 1024;
 
 impl Receipt {
-    /// The other system knows, under this reference. The host takes 1 to 1024 bytes without
-    /// control characters; what an answer has beyond that is left out, since a receipt that is
-    /// refused would have the notification told again.
+    /// The notification was delivered, under this reference. The host accepts 1 to 1024 bytes
+    /// without control characters. Anything beyond that is left out, since the host would retry a
+    /// delivery whose receipt it refuses.
     pub fn new(reference: impl Into<String>) -> Self {
         let mut reference = reference.into();
         if reference.chars().any(char::is_control) {
@@ -48,7 +48,7 @@ impl Receipt {
         Self { reference, decision: GateDecision::Go }
     }
 
-    /// With what is to happen to the notifications that come after this one. Counts only for a
+    /// Adds a decision about the notifications that come after this one. It counts only for a
     /// notifier that has `gate = true` in the config.
     pub fn with_decision(self, decision: GateDecision) -> Self {
         Self { decision, ..self }

@@ -1,4 +1,4 @@
-//! Settings that are wrong.
+//! Problems of settings.
 
 use serde_path_to_error::{Path, Segment};
 
@@ -23,7 +23,7 @@ fn pointer(path: &Path) -> String {
         let token = match segment {
             Segment::Seq { index } => index.to_string(),
             Segment::Map { key } => key.replace('~', "~0").replace('/', "~1"),
-            // Not a place in the JSON text: the next segment is.
+            // Not a part of the JSON text: the next segment is.
             Segment::Enum { .. } => continue,
             Segment::Unknown => break,
         };

@@ -1,19 +1,18 @@
-//! AWS Support cases, which the host opens for a notifier. It brings its own credentials;
-//! the config grants the service codes.
+//! AWS Support cases, which the host opens for a notifier. The host uses its own credentials; the
+//! config grants the service codes.
 
 pub use crate::bindings::deliver::groundcrew::plugin::support_cases::SupportCase;
 
 use crate::Failure;
 
-/// Opens the case, or finds the one that was opened earlier for this notification, and
-/// answers its id. The host closes the body with a reference line; together they have at
-/// most 8000 characters.
+/// Opens the case, or finds the one that was opened earlier for this notification, and returns its
+/// id. The host appends a reference line to the body; together they have at most 8000 characters.
 ///
-/// In native tests the closure given to [`mock_with`] answers.
+/// In native tests the closure given to [`mock_with`] returns the result.
 ///
 /// # Errors
-/// Why there is no case: a service code that is not granted, a case that AWS Support would
-/// refuse, or what AWS Support said. Hand it on with `?` unless the plugin knows better.
+/// Why there is no case: a service code that is not granted, a case that AWS Support would refuse,
+/// or the error of AWS Support. Return it with `?` unless the plugin can handle it.
 pub fn open(case: &SupportCase) -> Result<String, Failure> {
     #[cfg(target_arch = "wasm32")]
     return crate::bindings::deliver::groundcrew::plugin::support_cases::open_case(case);
@@ -36,7 +35,7 @@ mod mock {
         static MOCK: RefCell<Option<Mock>> = const { RefCell::new(None) };
     }
 
-    /// In native tests: what [`open`](super::open) answers on this thread from now on.
+    /// In native tests: the result of [`open`](super::open) on this thread from now on.
     pub fn mock_with(answer: impl FnMut(&SupportCase) -> Result<String, Failure> + 'static) {
         MOCK.with(|slot| *slot.borrow_mut() = Some(Box::new(answer)));
     }

@@ -1,4 +1,4 @@
-//! What templates can use, and how what they insert is written.
+//! The filters of templates, and how inserted values are written.
 
 use std::fmt::Write as _;
 
@@ -6,20 +6,20 @@ use minijinja::{
     AutoEscape, Environment, Error, Output, State, UndefinedBehavior, Value, filters, tests,
 };
 
-/// How URLs are escaped, and what the names of their templates begin with.
+/// The escaping of URLs. The names of URL templates begin with it.
 const URL: &str = "url:";
 
-/// The name of the template of a URL.
+/// The name of a URL template.
 pub(crate) fn url_name(at: &str) -> String {
     format!("{URL}{at}")
 }
 
-/// Few of minijinja's filters and tests: all of them are as large as the rest of a plugin, and
-/// nearly none is of use in a notification.
+/// Only few of minijinja's filters and tests: all of them together are as large as the rest of a
+/// plugin, and nearly none is useful in a notification.
 pub(crate) fn new() -> Environment<'static> {
     let mut environment = Environment::empty();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
-    // So that errors have the names of what is undefined.
+    // So that errors contain the names of undefined variables.
     environment.set_debug(true);
     environment.set_auto_escape_callback(|name| match name.starts_with(URL) {
         true => AutoEscape::Custom(URL.into()),
@@ -46,9 +46,9 @@ pub(crate) fn new() -> Environment<'static> {
     environment
 }
 
-/// Writes what `{{ … }}` inserts.
+/// Writes the value of `{{ … }}`.
 fn write(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value) -> Result<(), Error> {
-    // What is safe has been through here: a part of the template that was captured.
+    // A safe value was written here before: a part of the template that was captured.
     if *state.auto_escape() == AutoEscape::None || value.is_safe() {
         write!(out, "{value}")?;
         return Ok(());

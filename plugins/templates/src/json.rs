@@ -1,4 +1,4 @@
-//! JSON whose texts are templates: always well-formed, whatever an account is called.
+//! JSON whose texts are templates: always well-formed, for any account name.
 
 use groundcrew_sdk::{Failure, Notification, Problem};
 use serde_json::Value;
@@ -6,8 +6,8 @@ use serde_json::Value;
 use crate::{ExtraVariables, Templates, accept_any};
 
 impl Templates {
-    /// Adds every text in a JSON value as a template. Keys, numbers and the like are taken as
-    /// they are. Answers what is wrong.
+    /// Adds every text in a JSON value as a template. Keys, numbers and other values are not
+    /// changed. Returns the problems.
     pub fn add_json(&mut self, at: &str, value: &Value, extra: ExtraVariables<'_>) -> Vec<Problem> {
         match value {
             Value::String(source) => self.add_text(at, source, extra, accept_any),
@@ -27,10 +27,10 @@ impl Templates {
         }
     }
 
-    /// What the templates in a JSON value make of a notification.
+    /// Renders the templates in a JSON value for a notification.
     ///
     /// # Errors
-    /// When one makes nothing of it.
+    /// When one can't be rendered.
     pub fn render_json(
         &self,
         at: &str,

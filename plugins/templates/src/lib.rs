@@ -1,11 +1,11 @@
-//! Templates in the settings of notifiers: found to be wrong when the config is checked, not
-//! when an account lands.
+//! Templates in the settings of notifiers. Wrong templates are found when the config is checked,
+//! not when an account is created.
 //!
-//! They are Jinja templates, rendered by minijinja. What a notification says of an account is
-//! data to them: one line of text each, whatever characters it has, and never a template. In
-//! URLs ([`Templates::url`]) whatever a template inserts is percent-encoded, and in JSON
-//! ([`Templates::json`]) it is a text, so that no account's name can add a path, a parameter
-//! or a field.
+//! They are Jinja templates, rendered by minijinja. The values of a notification are data to them:
+//! one line of text each, with any characters, and never a template. In URLs
+//! ([`Templates::add_url`]) inserted values are percent-encoded, and in JSON
+//! ([`Templates::add_json`]) they are texts, so that no account name can add a path, a parameter or
+//! a field.
 
 #![deny(missing_docs)]
 
@@ -21,10 +21,10 @@ use minijinja::{Environment, Error, ErrorKind, Template};
 use variables::VARIABLE_NAMES;
 pub use variables::one_line;
 
-/// Variables of a plugin's own, and their values; for a check, samples of them.
+/// A plugin's own variables with their values; for a check, with sample values.
 pub type ExtraVariables<'a> = &'a [(&'a str, &'a str)];
 
-/// The templates of one plugin's settings. Each is known by the JSON pointer of its setting.
+/// The templates of one plugin's settings. The key of each is the JSON pointer of its setting.
 pub struct Templates(Environment<'static>);
 
 impl Default for Templates {
@@ -34,15 +34,15 @@ impl Default for Templates {
 }
 
 impl Templates {
-    /// None yet.
+    /// No templates yet.
     pub fn new() -> Self {
         Self(environment::new())
     }
 
-    /// Adds a template, and tries it on samples: on an account of which all is known, and on
-    /// one of which only id and name are. `accept` says what is wrong with what it renders to.
+    /// Adds a template, and renders it with samples: with an account with all fields, and with one
+    /// that has only id and name. `accept` returns what is wrong with a rendered text.
     ///
-    /// Answers what is wrong: every name that is not known, or else the first other problem.
+    /// Returns the problems: every unknown name, or else the first other problem.
     pub fn add_text(
         &mut self,
         at: &str,
@@ -53,7 +53,7 @@ impl Templates {
         self.add(at, at.to_owned(), source, extra, accept)
     }
 
-    /// Adds the template of a URL, as [`text`](Self::text) does. What it inserts is
+    /// Adds the template of a URL, as [`add_text`](Self::add_text) does. Inserted values are
     /// percent-encoded.
     pub fn add_url(&mut self, at: &str, source: &str, extra: ExtraVariables<'_>) -> Vec<Problem> {
         self.add(at, environment::url_name(at), source, extra, |_, url| {
@@ -84,7 +84,7 @@ impl Templates {
         problems.into_iter().map(|problem| Problem::new(at, problem)).collect()
     }
 
-    /// What is wrong with a template that could be compiled.
+    /// The problems of a template that could be compiled.
     fn check(
         &self,
         name: &str,
@@ -108,10 +108,10 @@ impl Templates {
         problem.into_iter().collect()
     }
 
-    /// What the template of a setting makes of a notification.
+    /// Renders the template of a setting for a notification.
     ///
     /// # Errors
-    /// When it makes nothing of it.
+    /// When it can't be rendered for this notification.
     pub fn render(
         &self,
         at: &str,
@@ -122,10 +122,10 @@ impl Templates {
             .map_err(|problem| render_failure(at, &problem))
     }
 
-    /// The URL that the template of a setting makes of a notification.
+    /// Renders the URL template of a setting for a notification.
     ///
     /// # Errors
-    /// When it makes nothing of it.
+    /// When it can't be rendered for this notification.
     pub fn render_url(
         &self,
         at: &str,
@@ -137,24 +137,23 @@ impl Templates {
             .map_err(|problem| render_failure(at, &problem))
     }
 
-    /// Whether the URL that the template of a setting makes has the account's id in it, after the
-    /// host, or else one of these variables of a plugin's own: so that each account has a place of
-    /// its own.
+    /// Whether the URL of a setting contains, after the host, the account's id or one of these
+    /// variables of the plugin. Then each account has a URL of its own.
     pub fn url_names_account(&self, at: &str, extra: ExtraVariables<'_>) -> bool {
         self.holds_for_two_accounts(at, extra, |place, id| {
             place.contains(id) || extra.iter().any(|(_, value)| place.contains(value))
         })
     }
 
-    /// Whether the path of such a URL has the account's id in it. A query may be ignored.
+    /// Whether the path of such a URL contains the account's id. A system may ignore the query.
     pub fn path_names_account(&self, at: &str) -> bool {
         self.holds_for_two_accounts(at, &[], |place, id| {
             place.split(['?', '#']).next().is_some_and(|path| path.contains(id))
         })
     }
 
-    /// Whether this holds of what a URL has after its host and of the account's id, whatever id
-    /// it is: none that could be written into the template.
+    /// Whether the predicate holds for the part of a URL after its host and the account's id. It is
+    /// tried with two ids, so that an id that is written in the template doesn't count.
     fn holds_for_two_accounts(
         &self,
         at: &str,
@@ -188,17 +187,17 @@ impl Templates {
     }
 }
 
-/// What a template renders to can't be used for this one notification.
+/// The failure when a rendered template can't be used for this notification.
 pub fn render_failure(at: &str, problem: &str) -> Failure {
     let setting = at.trim_start_matches('/').replace('/', ".").replace("~1", "/");
     let setting = setting.replace("~0", "~");
     Failure::invalid("template", format!("the setting `{setting}`: {problem}"))
 }
 
-/// The failure of a notifier that keeps records of accounts, for an event that is about none.
+/// The failure of a notifier that keeps records of accounts, for an event without an account.
 ///
 /// # Errors
-/// That it is about none.
+/// When the event has no account.
 pub fn require_account(notification: &Notification) -> Result<(), Failure> {
     if !notification.account.id.is_empty() {
         return Ok(());
@@ -220,7 +219,7 @@ pub fn accept_any(_: &Notification, _: &str) -> Result<(), String> {
 /// Accepts every text that is not blank.
 ///
 /// # Errors
-/// That it is.
+/// When it is blank.
 pub fn reject_blank(_: &Notification, text: &str) -> Result<(), String> {
     match text.trim().is_empty() {
         true => Err("renders to nothing: expected a text".to_owned()),
@@ -228,7 +227,7 @@ pub fn reject_blank(_: &Notification, text: &str) -> Result<(), String> {
     }
 }
 
-/// The names in a template that it can't refer to, wherever they are in it.
+/// The unknown names in a template, wherever they are in it.
 fn unknown(template: &Template<'_, '_>, extra: ExtraVariables<'_>) -> Vec<String> {
     let extra: Vec<&str> = extra.iter().map(|(name, _)| *name).collect();
     let mut names: Vec<_> = template
@@ -246,8 +245,8 @@ fn unknown(template: &Template<'_, '_>, extra: ExtraVariables<'_>) -> Vec<String
         .collect()
 }
 
-/// Whether a template can refer to it: to one of [`VARIABLE_NAMES`], to a part of such a one that has
-/// parts, or to several at once, as `account`.
+/// Whether a template can refer to the name: it is one of [`VARIABLE_NAMES`], a part of one that
+/// has parts, or a common prefix of several, such as `account`.
 fn is_known(name: &str) -> bool {
     let within = |whole: &str, part: &str| {
         part.strip_prefix(whole).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
@@ -257,7 +256,7 @@ fn is_known(name: &str) -> bool {
         || within("account.organizational_units", name)
 }
 
-/// The first line that has the name in a tag.
+/// The first line that contains the name in a tag.
 fn line_number(source: &str, name: &str) -> usize {
     let in_tag = |before: &str| {
         let last = |mark: [&str; 2]| mark.iter().filter_map(|mark| before.rfind(mark)).max();

@@ -1,4 +1,5 @@
-//! What templates insert, and what is said about wrong ones. `ams-case` tests every variable.
+//! The values that templates insert, and the errors of wrong templates. `ams-case` tests every
+//! variable.
 
 use groundcrew_sdk::{Notification, Problem, Tag, Tags};
 use rstest::rstest;
@@ -16,7 +17,7 @@ fn messages(problems: &[Problem]) -> Vec<&str> {
     problems.iter().map(|problem| problem.message.split(';').next().unwrap()).collect()
 }
 
-/// Whatever an account is called, it stays in the one place of the URL that is its own.
+/// For any account name, the name stays in its own part of the URL.
 #[rstest]
 #[case("payments-prod_1.~", "payments-prod_1.~")]
 #[case("a/../b", "a%2F..%2Fb")]
@@ -69,7 +70,7 @@ fn texts_in_json_are_templates() {
     );
 }
 
-/// State and account, wherever events have them.
+/// State and account of each kind of event.
 #[rstest]
 #[case(include_str!("../../../tests/events/update-managed-account-succeeded.json"), "SUCCEEDED 111122223333")]
 #[case(include_str!("../../../tests/events/update-landing-zone-succeeded.json"), "SUCCEEDED ")]
@@ -120,7 +121,7 @@ fn what_makes_nothing_of_one_account_is_told_with_its_setting() {
     assert_eq!(templates.add_text("/blank", " ", &[], reject_blank).len(), 1);
 }
 
-/// Whether URLs have the account's id in them, and in their path.
+/// Whether URLs contain the account's id, and whether their paths do.
 #[rstest]
 #[case("https://a/{{ account.id }}", true, true)]
 #[case("https://a/b/aws-{{ account.id }}/c?d=e", true, true)]

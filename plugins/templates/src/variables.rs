@@ -1,4 +1,4 @@
-//! What templates can refer to.
+//! The variables of templates.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,9 +11,9 @@ use minijinja::{Value, context};
 
 use crate::ExtraVariables;
 
-/// Everything that templates can refer to. All are texts, except the organizational units and
-/// the annotations, which are lists of texts, and the tags, where `account.tags.owner` is a text
-/// too.
+/// All variables of templates. They are texts, with these exceptions: the organizational units and
+/// the annotations are lists of texts, and the tags are an object, in which `account.tags.owner` is
+/// a text too.
 pub(crate) const VARIABLE_NAMES: [&str; 19] = [
     "account.id",
     "account.name",
@@ -36,8 +36,8 @@ pub(crate) const VARIABLE_NAMES: [&str; 19] = [
     "cause",
 ];
 
-/// The variables of a notification, and a plugin's own. All are there whatever is known: what
-/// isn't is empty.
+/// The variables of a notification, and a plugin's own. All variables exist; unknown values are
+/// empty.
 pub(crate) fn variables_for(notification: &Notification, extra: ExtraVariables<'_>) -> Value {
     let Notification { key, cause, account, event, annotations, now, .. } = notification;
     let units: Vec<_> =
@@ -79,7 +79,7 @@ pub(crate) fn variables_for(notification: &Notification, extra: ExtraVariables<'
     }
 }
 
-/// What a lifecycle event says of how it ended. Of other events nothing is known.
+/// The result of an operation according to its lifecycle event. Empty for other events.
 #[derive(Default)]
 struct LifecycleStatus {
     state: String,
@@ -88,7 +88,7 @@ struct LifecycleStatus {
 }
 
 impl LifecycleStatus {
-    /// Leniently: the body of each event has a name of its own, and newer ones other fields.
+    /// Lenient: the body of each event has a name of its own, and newer events have other fields.
     fn from_event(event: &Event) -> Self {
         let root: serde_json::Value = serde_json::from_str(&event.json).unwrap_or_default();
         let mut name = event.name.chars();
@@ -100,7 +100,7 @@ impl LifecycleStatus {
         };
         let details = ["detail", "serviceEventDetails"];
         let of_status = |path: &[&str]| at(&[&details, &[key.as_str()][..], path].concat());
-        // Baseline events have it within what they say of the baseline.
+        // Baseline events contain it in the details of the baseline.
         let of_baseline = |path: &[&str]| {
             let path = [&["enabledBaselineDetails"], path].concat();
             or_if_empty(of_status(&path), || at(&[&details[..], &path].concat()))
@@ -122,8 +122,8 @@ fn or_if_empty(text: String, other: impl FnOnce() -> String) -> String {
     if text.is_empty() { other() } else { text }
 }
 
-/// A notification that knows everything, and one that knows as little as possible: no
-/// event, since a sweep found the account, and of the account its id and name.
+/// A notification with all fields, and one with as few as possible: without an event, since a sweep
+/// found the account, and with only the account's id and name.
 pub(crate) fn samples() -> [Notification; 2] {
     let account = |email: &str, units: Vec<OrganizationalUnit>, tags, joined| Account {
         id: "111122223333".to_owned(),
@@ -166,8 +166,8 @@ pub(crate) fn samples() -> [Notification; 2] {
     ]
 }
 
-/// The text in one line and without control characters, so that no name of an account can
-/// pass for another line of what is told.
+/// The text in one line and without control characters, so that no account name can imitate another
+/// line of a notification.
 pub fn one_line(text: &str) -> String {
     let space = |c: char| if c.is_control() { ' ' } else { c };
     let text: String = text.chars().map(space).collect();
@@ -196,8 +196,8 @@ fn tags(tags: &Tags) -> Value {
     Value::from_object(TagMap(pairs))
 }
 
-/// Tags by their keys. A tag that the account hasn't got is empty rather than undefined:
-/// which tags there are is only known at night.
+/// Tags by their keys. A missing tag is empty rather than undefined: which tags an account has is
+/// unknown when the config is checked.
 #[derive(Debug)]
 struct TagMap(Vec<(String, String)>);
 

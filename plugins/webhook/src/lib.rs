@@ -1,7 +1,7 @@
 //! Sends an HTTP request with a body made of templates to any endpoint.
 //!
-//! What authenticates the request is the host's: header fields with secrets, and a signature
-//! over the body, are part of the grant (`[[notifiers.grants.http]]`) and never seen here.
+//! The host authenticates the request: header fields with secrets, and a signature over the body,
+//! are part of the grant (`[[notifiers.grants.http]]`). The plugin never sees them.
 
 #![deny(missing_docs)]
 
@@ -26,7 +26,7 @@ const BODY_POINTER: &str = "/body";
 pub struct Webhook {
     templates: Templates,
     settings: Settings,
-    /// What an answer has to say, if its status is not enough.
+    /// The condition for a successful response, if the status is not sufficient.
     success: Option<SuccessTest>,
 }
 
@@ -75,8 +75,8 @@ impl Webhook {
         }))
     }
 
-    /// The receipt of an answer whose status is a success. Whatever is wrong with it is wrong
-    /// for good: the endpoint has taken the request.
+    /// The receipt for a response whose status is a success. Any problem with it is permanent: the
+    /// endpoint has accepted the request.
     fn receipt(&self, answer: &Response, notification: &Notification) -> Result<Receipt, Failure> {
         if let Some(success) = &self.success {
             success.check(answer)?;
@@ -90,7 +90,7 @@ impl Webhook {
 
     fn reference(&self, pointer: &str, answer: &Response) -> Result<Option<String>, Failure> {
         match (answer.value_at(pointer), &self.success) {
-            // It is known to be delivered: only its name is not.
+            // It was delivered; only its reference is unknown.
             (Err(failure), Some(_)) => {
                 log::warn(&failure.for_setting("reference").message);
                 Ok(None)

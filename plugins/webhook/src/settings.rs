@@ -1,4 +1,4 @@
-//! What the user writes.
+//! The settings.
 
 use std::collections::BTreeMap;
 
@@ -57,7 +57,7 @@ impl Method {
     }
 }
 
-/// All that is known of an account and its event.
+/// The default body: all data of an account and its event.
 fn body() -> Value {
     json!({
         "key": "{{ key }}",
@@ -75,7 +75,7 @@ fn body() -> Value {
 }
 
 impl Settings {
-    /// What is wrong with the settings, templates aside.
+    /// The problems of the settings, except those of templates.
     pub(crate) fn check(&self) -> Vec<Problem> {
         let mut problems = Vec::new();
         if !(self.body.is_object() || self.body.is_string()) {

@@ -1,4 +1,4 @@
-//! What an answer has to say, beside its status, to be a success.
+//! The condition, besides the status, for a successful response.
 
 use std::borrow::Cow;
 
@@ -33,7 +33,7 @@ pub struct TextTest {
     pub pattern: Option<String>,
 }
 
-/// By hand: in two alternatives the host could not tell which key is misspelt.
+/// Implemented by hand: with two alternatives the host could not find out which key is misspelt.
 impl JsonSchema for Success {
     fn inline_schema() -> bool {
         true
@@ -61,7 +61,7 @@ impl JsonSchema for Success {
     }
 }
 
-/// The same, ready to be asked.
+/// The same, compiled.
 #[derive(Debug)]
 pub(crate) enum SuccessTest {
     Pointer(String),
@@ -71,7 +71,7 @@ pub(crate) enum SuccessTest {
 
 impl SuccessTest {
     /// # Errors
-    /// What is wrong with the setting.
+    /// The problem of the setting.
     pub(crate) fn new(success: &Success) -> Result<Self, Problem> {
         let test = match success {
             Success::Pointer(pointer) if pointer.starts_with('/') => {
@@ -104,11 +104,11 @@ impl SuccessTest {
         }
     }
 
-    /// Whether an answer whose status is a success is one.
+    /// Whether a response whose status is a success meets the condition.
     ///
     /// # Errors
-    /// That it isn't, for good: the request was answered, and is not sent again. Only an answer
-    /// that says itself that nothing was done leaves no doubt about it.
+    /// When it doesn't: a permanent failure, since the request was accepted and is not sent again.
+    /// The effect is possible, unless the response itself says that nothing was done.
     pub(crate) fn check(&self, answer: &Response) -> Result<(), Failure> {
         let (what, effect_possible) = match self {
             Self::Pointer(pointer) => {

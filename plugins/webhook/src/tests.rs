@@ -1,4 +1,4 @@
-//! What is sent, what becomes of the answer, and which settings are wrong.
+//! The requests that are sent, the results of their responses, and which settings are wrong.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -41,7 +41,7 @@ fn webhook(settings: Value) -> Webhook {
     configure(settings).unwrap_or_else(|problems| panic!("{problems:?}"))
 }
 
-/// Tells by these settings, and answers what was sent and what became of it.
+/// Delivers with these settings, and returns the request and the result.
 fn tell(
     settings: Value,
     answer: Result<Response, HttpError>,
@@ -91,7 +91,7 @@ fn with_settings() {
     assert_eq!(outcome, Ok(Receipt::new("17")));
 }
 
-/// As Slack does: the status says nothing.
+/// As with Slack: the status is a success even for errors.
 #[rstest]
 #[case::told(r#"{"ok":true,"ts":"1.5"}"#, Ok("1.5"))]
 #[case::refused(r#"{"ok":false,"error":"channel_not_found"}"#, Err("channel_not_found"))]
@@ -117,11 +117,11 @@ const PAGE: &str = "<!DOCTYPE html><html><head><title>Sign in</title></head></ht
 const TEAMS: &str = "Webhook message delivery failed with error: Microsoft Teams endpoint returned \
                      HTTP error 429 with ContextId tcid=0,server=DB3";
 
-/// What endpoints answer with 2xx. Each is delivered, or has failed for good: which setting
-/// says so, whether it may have had its effect, and a part of the message. `tell` sees that
-/// nothing is sent twice; that nothing is sent again is what `Permanent` says.
+/// Responses of endpoints with 2xx. Each notification is delivered, or has failed for good: with
+/// the setting that decided so, whether the effect is possible, and a part of the message. `tell`
+/// checks that nothing is sent twice; `Permanent` means that nothing is sent again.
 #[rstest]
-// What Slack's incoming webhooks answer, and what was written for them after its API's example.
+// Responses of Slack's incoming webhooks, with settings that follow the example of its API.
 #[case::slack_by_a_pointer(json!({ "success": "/ok" }), 200, "ok", Err(("success", true, ": ok")))]
 #[case::slack(json!({ "success": { "text": "ok" } }), 200, "ok", Ok("onboard/111122223333/hook"))]
 #[case::with_a_line_break(json!({ "success": { "text": "ok" } }), 200, "ok\n", Ok("onboard/"))]
@@ -144,7 +144,7 @@ const TEAMS: &str = "Webhook message delivery failed with error: Microsoft Teams
 #[case::nothing_but_said(
     json!({ "success": { "text": "ok" } }), 202, "", Err(("success", true, "(an empty body)"))
 )]
-// GitHub's dispatches answer 204.
+// GitHub's dispatches respond with 204.
 #[case::github(json!({ "reference": "/id" }), 204, "", Ok("onboard/111122223333/hook"))]
 #[case::a_text(json!({ "reference": "/id" }), 200, "queued", Err(("reference", true, ": queued")))]
 #[case::a_page(json!({ "reference": "/id" }), 200, PAGE, Err(("reference", true, "web page")))]
@@ -185,7 +185,7 @@ fn what_was_answered_2xx_is_not_sent_again(
     }
 }
 
-/// The host refuses such receipts, and would tell again.
+/// The host refuses such receipts, and would retry.
 #[rstest]
 #[case::lines(r#"{"id":"a\nb"}"#)]
 #[case::long(&format!(r#"{{"id":"{}"}}"#, "ä".repeat(2000)))]

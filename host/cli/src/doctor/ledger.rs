@@ -1,4 +1,4 @@
-//! Looks at a ledger file without making one.
+//! Checks a ledger file without creating one.
 
 use std::fs::OpenOptions;
 use std::path::Path;
@@ -7,7 +7,7 @@ use groundcrew_core::doctor::{LedgerFacts, LedgerFile};
 use groundcrew_ledger::{FileError, FileLedger};
 
 pub fn inspect(path: &Path) -> LedgerFacts {
-    // Opening a file that isn't there would make it.
+    // Opening a file that doesn't exist would create it.
     let state = match path.exists() {
         true => match FileLedger::open(path) {
             Ok(_) => LedgerFile::Usable,
@@ -19,8 +19,8 @@ pub fn inspect(path: &Path) -> LedgerFacts {
     LedgerFacts::File { path: path.display().to_string(), state }
 }
 
-/// Whether the directory takes files: the only way to know is to put one there, of which
-/// nothing stays.
+/// Whether a file can be created in the directory. The only way to find out is to create one, which
+/// is removed again.
 fn check_creatable(path: &Path) -> LedgerFile {
     let mut probe = path.as_os_str().to_owned();
     probe.push(format!(".{}-{:08x}", std::process::id(), fastrand::u32(..)));

@@ -1,4 +1,4 @@
-//! `groundcrew doctor`: is everything in place that the config needs?
+//! `groundcrew doctor`: checks whether everything that the config needs is in place.
 
 mod ledger;
 mod notifiers;
@@ -19,12 +19,12 @@ use crate::output::{print, to_json};
 use crate::ports::{NoSupportCases, environment};
 use report::Report;
 
-/// Reads, judges and prints. Nothing is changed.
+/// Reads, evaluates and prints. Changes nothing.
 pub fn run(options: &Doctor) -> Result<(), CommandError> {
     let runtime = crate::runtime::current_thread()?;
     let name = options.config.display().to_string();
     let examined = runtime.block_on(run_checks(options));
-    // A name server that was not waited for is not waited for now.
+    // Doesn't wait for a name resolution that has timed out.
     runtime.shutdown_background();
     match examined {
         Ok((region, findings)) => {
@@ -38,7 +38,7 @@ pub fn run(options: &Doctor) -> Result<(), CommandError> {
                 ))),
             }
         }
-        // What is wrong with the config is what has to be mended first.
+        // A wrong config has to be fixed first.
         Err(CommandError::Usage(problems)) => {
             let number = problems.lines().count();
             let finding =
@@ -53,7 +53,7 @@ pub fn run(options: &Doctor) -> Result<(), CommandError> {
     }
 }
 
-/// The Region that was looked in, and what was found.
+/// The Region that was checked, and the findings.
 async fn run_checks(options: &Doctor) -> Result<(String, Vec<Finding>), CommandError> {
     let read = read_config(Some(&options.config))?;
     let base = options.config.parent().unwrap_or(Path::new(""));

@@ -1,4 +1,5 @@
-//! What notifiers need of other systems, looked at from here with the secrets of this process.
+//! Checks from this machine, with the secrets of this process, what notifiers need of other
+//! systems.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -12,11 +13,11 @@ use groundcrew_plugins::LoadedNotifier;
 
 use crate::ports::direct_http;
 
-/// What a secret, a connection and an answer may take: as much as an answer of AWS.
+/// Time limit for a secret, a connection and a response: the same as for a response of AWS.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// What is in place of each notifier and its grants, all looked at beside each other. `base` is
-/// the folder of the config, and `probe` says whether requests are sent.
+/// Checks each notifier and its grants, all at the same time. `base` is the folder of the config,
+/// and `probe` says whether requests are sent.
 pub async fn inspect(
     clients: &Clients,
     notifiers: &[NotifierConfig],

@@ -1,16 +1,16 @@
-//! What a doctor found, as programs read it.
+//! The findings of a doctor, for programs.
 
 use groundcrew_core::doctor::{self, Check, Status};
 use serde::Serialize;
 
-/// The whole of it.
+/// The whole report.
 #[derive(Debug, Serialize)]
 pub struct Report {
-    /// The config file, as it was named.
+    /// The config file, as the user named it.
     pub config: String,
-    /// The Region that was looked in; none when the config is wrong.
+    /// The Region that was checked; none when the config is wrong.
     pub region: Option<String>,
-    /// How many of each.
+    /// The number of findings of each kind.
     pub counts: Counts,
     pub findings: Vec<Finding>,
 }

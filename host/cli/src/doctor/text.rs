@@ -1,4 +1,4 @@
-//! What a doctor found, as people read it: within 80 columns, in colour on a terminal.
+//! The findings of a doctor, for people: within 80 columns, in colour on a terminal.
 
 use std::io::IsTerminal as _;
 
@@ -7,14 +7,14 @@ use groundcrew_core::doctor::Status;
 use super::report::{Counts, Finding, Report};
 use crate::formatting::wrap;
 
-/// Columns of the names of checks.
+/// Width of the names of checks, in columns.
 const NAME_WIDTH: usize = 19;
-/// Where what was found begins.
+/// The column at which findings begin.
 const FOUND_COLUMN: usize = 10 + NAME_WIDTH;
-/// Where fixes begin.
+/// The column at which fixes begin.
 const FIX_COLUMN: usize = 8;
 
-/// Whether stdout takes colours: a terminal that nobody asked to do without.
+/// Whether stdout takes colours: it is a terminal, and the environment doesn't disable them.
 pub fn use_colour() -> bool {
     let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
     let dumb = variable("TERM").is_some_and(|term| term == "dumb");
@@ -66,7 +66,7 @@ fn show(finding: &Finding, coloured: bool, lines: &mut Vec<String>) {
     }
 }
 
-/// A text, its first line after `begin` and the others below it.
+/// Writes a text, its first line after `begin` and the others below it.
 fn push_block(begin: &str, column: usize, text: Vec<String>, lines: &mut Vec<String>) {
     let below = " ".repeat(column);
     for (index, line) in text.iter().enumerate() {

@@ -1,12 +1,12 @@
-//! Batches of SQS, which Lambda takes out of a queue and deletes from it, but for what the answer
-//! names as failed ("Reporting batch item failures for Lambda functions with an Amazon SQS
-//! trigger"). A message is one of the notifications queue, or carries events: EventBridge or SNS has
-//! put it there.
+//! Batches of SQS messages. Lambda deletes the messages of a batch from the queue, except those
+//! that the response names as failed ("Reporting batch item failures for Lambda functions with an
+//! Amazon SQS trigger"). A message is either one of the notifications queue, or it carries events
+//! that EventBridge or SNS has sent.
 //!
-//! What is to be tried again was hidden until then, as everywhere; named as failed it stays in
-//! the queue. Of a FIFO queue whatever follows it in its group must be named as well: otherwise
-//! Lambda would delete it untold. A message of events that can't be read stays too, until the queue's
-//! own redrive policy moves it to its dead-letter queue.
+//! A message that is to be retried has got its visibility timeout, as in the service. Named as
+//! failed, it stays in the queue. In a FIFO queue the messages after it in its group must be named
+//! as failed as well: otherwise Lambda would delete them undelivered. A message of events that
+//! can't be read stays too, until the queue's own redrive policy moves it to its dead-letter queue.
 
 use std::collections::BTreeMap;
 
@@ -21,8 +21,8 @@ use jiff::Timestamp;
 
 use crate::handle::failure_summary;
 
-/// The batch, if the payload is one of SQS. Its messages have an id, by which the answer names
-/// them, and a receipt.
+/// The batch, if the payload is an SQS batch. Its messages have a receipt handle, and an id by
+/// which the response names them.
 pub fn read(payload: &str) -> Option<SqsEvent> {
     let batch: SqsEvent = serde_json::from_str(payload).ok()?;
     let of_sqs = |message: &SqsMessage| {
@@ -33,14 +33,14 @@ pub fn read(payload: &str) -> Option<SqsEvent> {
     (!batch.records.is_empty() && batch.records.iter().all(of_sqs)).then_some(batch)
 }
 
-/// The notifications queue: itself, and its name.
+/// The notifications queue and its name.
 pub type NamedQueue<'a> = Option<(&'a dyn NotificationQueue, &'a str)>;
 
-/// Sees to what is in a batch, and answers what is to stay in the queue.
+/// Processes a batch, and returns the messages that are to stay in the queue.
 ///
 /// # Errors
-/// When nothing of it could be handled: then the whole batch stays, also where the mapping doesn't
-/// report item failures.
+/// When no message could be handled: then the whole batch stays, even if the mapping doesn't report
+/// item failures.
 pub async fn process_batch(
     batch: SqsEvent,
     notifications: &Notifications,
@@ -51,14 +51,14 @@ pub async fn process_batch(
     let total = batch.records.len();
     let mut groups: BTreeMap<String, Vec<SqsMessage>> = BTreeMap::new();
     for message in batch.records {
-        // Without a group, as of a standard queue, each is on its own.
+        // A message without a group, as in a standard queue, is independent.
         let group = message.attributes.get("MessageGroupId").or(message.message_id.as_ref());
         groups.entry(group.cloned().unwrap_or_default()).or_default().push(message);
     }
     let left = groups.into_values().map(async |group| {
         let mut left: Vec<(String, Option<String>)> = Vec::new();
         for message in group {
-            // In their order: what follows waits for what was before it.
+            // In order: a message waits for those before it in its group.
             let still_queued = match left.is_empty() {
                 true => process_record(&message, notifications, queue, alerts, until).await,
                 false => Some(None),
@@ -79,8 +79,8 @@ pub async fn process_batch(
     Ok(answer)
 }
 
-/// Sees to one message; `None` if it is done with. Otherwise it is to stay in the queue: with an
-/// error, unless it is one of the notifications queue, where staying is nothing wrong.
+/// Processes one message; `None` if it is done. Otherwise it is to stay in the queue: with an
+/// error, unless it is a message of the notifications queue, for which staying is not a fault.
 async fn process_record(
     message: &SqsMessage,
     notifications: &Notifications,
@@ -129,8 +129,8 @@ async fn process_record(
     }
 }
 
-/// Whether a message of the notifications queue is neither one of its own nor an event. It is told
-/// by the queue's name, where the record has one.
+/// Whether a message of the notifications queue is neither its own kind nor an event. The queue is
+/// recognized by its name, if the record has one.
 fn is_unreadable(message: &SqsMessage, name: &str) -> bool {
     let arn = message.event_source_arn.as_deref().unwrap_or_default();
     let queue = arn.rsplit(':').next().unwrap_or_default();

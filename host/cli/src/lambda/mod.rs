@@ -1,11 +1,11 @@
-//! The Lambda: started under `AWS_LAMBDA_RUNTIME_API`, the binary is its own bootstrap.
+//! The Lambda function: started under `AWS_LAMBDA_RUNTIME_API`, the binary is its own bootstrap.
 //!
-//! `GROUNDCREW_FUNCTION` says which of the functions it is: `events` takes what EventBridge
-//! delivers, `notifications` batches of the notifications queue ([`batch`]), `updates` drives the
-//! updates. Without it, it takes events and batches.
+//! `GROUNDCREW_FUNCTION` names the function: `events` handles the events of EventBridge,
+//! `notifications` handles batches of the notifications queue ([`batch`]), `updates` drives the
+//! updates. Without it, the binary handles events and batches.
 //!
-//! An event that can't be handled is answered with an error, so that Lambda delivers it
-//! again and hands it to the failure destination at last.
+//! An event that can't be handled causes an error response, so that Lambda delivers it again and
+//! finally sends it to the failure destination.
 
 mod batch;
 
@@ -29,18 +29,18 @@ use crate::handle::{Report, failure_summary};
 use crate::loaded_config::{ParsedConfig, PluginSelection, read_config};
 use crate::ports::RealAws;
 
-/// Left of a Lambda's time for answering.
+/// Time that is reserved for the response.
 const RESPONSE_RESERVE: Duration = Duration::from_secs(2);
-/// How long a tick may take where the runtime gives no real deadline.
+/// How long a tick may take if the runtime gives no real deadline.
 const DEFAULT_TICK_DURATION: Duration = Duration::from_secs(50);
 
-/// The environment variable that says which function it is.
+/// The environment variable that names the function.
 const FUNCTION_VARIABLE: &str = "GROUNDCREW_FUNCTION";
 
-/// Which of the functions it is.
+/// Which of the functions this is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Function {
-    /// Takes events, and batches of notifications.
+    /// Handles events, and batches of notifications.
     Notifications,
     /// Keeps accounts current.
     Updates,
@@ -58,14 +58,14 @@ impl Function {
     }
 }
 
-/// Takes events until the process is ended.
+/// Handles invocations until the process is ended.
 pub fn run() -> Result<(), CommandError> {
     let runtime = crate::runtime::current_thread()?;
     runtime.block_on(async {
         let function = Function::from_env()?;
         let file = config_file()?;
         let mut read = read_config(Some(&file))?;
-        // Whoever reads an alert has a config of their own, and not the one within the Lambda.
+        // The reader of an alert has a config file of their own, and not the one within the Lambda.
         read.config.suggestions = CommandFormatter::default();
         if let LedgerLocation::File(_) = read.config.ledger.location {
             return Err(CommandError::Usage(format!(
@@ -103,7 +103,7 @@ async fn serve_notifications(read: ParsedConfig) -> Result<(), CommandError> {
     lambda_runtime::run(service).await.map_err(|error| CommandError::Other(error.to_string()))
 }
 
-/// What onboarding needs.
+/// The state of the handler of events and notifications.
 struct HandlerContext {
     notifications: Notifications,
     queue: Option<Arc<dyn NotificationQueue>>,
@@ -130,7 +130,7 @@ async fn handle(
     let handled = context.notifications.handle_all(text, until).await;
     let failures: Vec<String> = handled.iter().filter_map(failure_summary).collect();
     if !failures.is_empty() {
-        // What was handled is found handled when all of it comes again.
+        // Events that were handled are found handled when the whole payload is delivered again.
         let error_message = failures.join("; ");
         let mut failed_ones = handled.iter().filter(|one| failure_summary(one).is_some());
         return Err(match failed_ones.all(|one| one.malformed) {
@@ -156,7 +156,7 @@ async fn serve_updates(read: ParsedConfig) -> Result<(), CommandError> {
     let loaded = read.with_http(aws.http()).load(PluginSelection::All, aws.support()).await?;
     let ports = aws.ports_without_events(&loaded, Arc::new(NoopObserver))?;
     let host = Host::new(ports, loaded.update_settings(aws.host()));
-    // Lambda invokes a process again only when it has answered.
+    // Lambda invokes a process again only after its response.
     let ticker = Mutex::new(Ticker::new(host));
     let service = service_fn(|event: LambdaEvent<Box<RawValue>>| {
         let ticker = &ticker;
@@ -176,7 +176,7 @@ fn failed(message: impl ToString) -> Diagnostic {
     Diagnostic { error_type: "Groundcrew.Failed".to_owned(), error_message: message.to_string() }
 }
 
-/// Until when to go on. Some runtimes other than AWS's give no real deadline.
+/// The deadline of the work. Some runtimes other than AWS's give no real deadline.
 fn answer_deadline(deadline: SystemTime) -> Option<Timestamp> {
     let left = deadline.duration_since(SystemTime::now()).ok()?;
     Timestamp::now().checked_add(left.saturating_sub(RESPONSE_RESERVE)).ok()

@@ -1,4 +1,4 @@
-//! `groundcrew approve`: shows what a plan is, and what is new of it, and asks.
+//! `groundcrew approve`: shows a plan and its changes, and asks for confirmation.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -17,7 +17,7 @@ use crate::formatting::{format_minute, paragraph, thousands};
 use crate::output::{print, print_sanitized};
 use crate::totals::Totals;
 
-/// What the ledger knows of a plan.
+/// What the ledger knows about a plan.
 struct PlanContext {
     /// The lanes of the config, in the order in which they run.
     lanes: Vec<String>,
@@ -41,7 +41,7 @@ impl PlanContext {
         self.orders.approval_state(plan, self.sweep.as_ref())
     }
 
-    /// Why a plan can't be approved that doesn't wait for it.
+    /// Why a plan that doesn't wait for approval can't be approved.
     fn not_approvable(&self, plan: &PlanId, approval_state: &ApprovalState) -> CommandError {
         let why = match approval_state {
             ApprovalState::Superseded { by: None } => {
@@ -73,8 +73,8 @@ impl PlanContext {
 pub fn run(options: &Approve) -> Result<(), CommandError> {
     crate::runtime::current_thread()?.block_on(async {
         let plan = &options.plan;
-        // Opened again when it is to be written: a file must not be kept from a service that starts
-        // while somebody reads.
+        // Opened again for writing: while somebody reads, a service that starts must be able to
+        // open the file.
         let context = {
             let session = OperatorSession::open(&options.config).await?;
             PlanContext::load(&session).await?
@@ -113,7 +113,7 @@ fn print_already_approved(plan: &PlanId, approval: &Approval) -> Result<(), Comm
     ))
 }
 
-/// Has a person at a terminal say yes.
+/// Asks the person at the terminal for confirmation.
 fn confirm(plan: &PlanId) -> Result<(), CommandError> {
     let stdin = std::io::stdin();
     if !stdin.is_terminal() {
@@ -132,7 +132,7 @@ fn confirm(plan: &PlanId) -> Result<(), CommandError> {
     }
 }
 
-/// Whether the next line says yes. Its end does not.
+/// Whether the next line is a confirmation. The end of the input is none.
 fn is_confirmation(input: &mut impl BufRead) -> std::io::Result<bool> {
     let mut line = String::new();
     input.read_line(&mut line)?;
@@ -183,7 +183,7 @@ fn write(plan: &PlanId, context: &PlanContext, out: &mut String) -> std::fmt::Re
     }
 }
 
-/// The lanes, in the order of the config, with what the last approved plan had in them. Those that
+/// The lanes, in the order of the config, with their accounts in the last approved plan. Lanes that
 /// are no longer configured come last.
 fn lanes(context: &PlanContext, sweep: &SweepRecord, out: &mut String) -> std::fmt::Result {
     let previous = context.previous.as_ref();
@@ -206,7 +206,7 @@ fn lanes(context: &PlanContext, sweep: &SweepRecord, out: &mut String) -> std::f
     Ok(())
 }
 
-/// What is another than in the plan that was approved last.
+/// The changes since the plan that was approved last.
 fn changes(previous: &ApprovedPlan, sweep: &SweepRecord, out: &mut String) -> std::fmt::Result {
     if previous.target != sweep.target {
         let line = format!("changed     version: {}, was {}", sweep.target, previous.target);
@@ -229,7 +229,7 @@ fn changes(previous: &ApprovedPlan, sweep: &SweepRecord, out: &mut String) -> st
     Ok(())
 }
 
-/// Nothing is known of what was approved last: at most its name.
+/// Nothing but possibly the name of the last approved plan is known.
 fn write_unknown_previous(orders: &Orders, out: &mut String) -> std::fmt::Result {
     let approved = orders.plans.iter().filter_map(|(plan, record)| {
         let approval = record.approved.as_ref()?;

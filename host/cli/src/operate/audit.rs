@@ -1,4 +1,4 @@
-//! `groundcrew audit`: the trail of orders, from the ledger alone.
+//! `groundcrew audit`: the trail of operator commands, read from the ledger alone.
 
 use std::fmt::Write as _;
 
@@ -16,10 +16,10 @@ use crate::timestamp_arg::Since;
 /// The trail.
 #[derive(Debug, Serialize)]
 struct Report {
-    /// So many orders are kept.
+    /// The most commands that are kept.
     #[serde(rename = "kept")]
     max_orders: u64,
-    /// The oldest first.
+    /// The commands, the oldest first.
     orders: Vec<Entry>,
 }
 
@@ -30,9 +30,9 @@ struct Entry {
     by: Operator,
     #[serde(flatten)]
     order: Order,
-    /// In words.
+    /// The command in words.
     what: String,
-    /// Whether a host has seen it, which then carries it out.
+    /// Whether a host has read it, and so executes it.
     #[serde(rename = "taken_in")]
     is_logged: bool,
 }
@@ -89,7 +89,7 @@ fn write(report: &Report, out: &mut String) -> std::fmt::Result {
     if report.orders.is_empty() {
         writeln!(out, "No order was given.")?;
     }
-    // The number of the oldest tells whether there were any before it.
+    // The number of the oldest shows whether there were any before it.
     if report.orders.len() as u64 == report.max_orders {
         writeln!(out, "The last {} orders are kept.", thousands(report.max_orders))?;
     }

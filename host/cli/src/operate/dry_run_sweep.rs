@@ -1,5 +1,5 @@
-//! `groundcrew sweep --dry-run`: what a sweep would find now, given what the ledger knows. Asks
-//! policies; writes nothing down and tells nobody.
+//! `groundcrew sweep --dry-run`: what a sweep would find now, with the state of the ledger.
+//! Evaluates policies; records and delivers nothing.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -22,10 +22,10 @@ use crate::plan::{AccountDecision, groups};
 use crate::ports::{NoSupportCases, RealAws, environment};
 use crate::totals::Totals;
 
-/// Kinds of decisions that are listed before the rest is only counted.
+/// Most kinds of decisions that are listed; the others are counted.
 const MAX_LISTED: usize = 8;
 
-/// Keeps the decisions.
+/// Collects the decisions.
 #[derive(Default)]
 struct DecisionCollector(Mutex<BTreeMap<AccountId, FinalDecision>>);
 

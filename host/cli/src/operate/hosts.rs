@@ -1,4 +1,4 @@
-//! Which hosts run on a ledger, as `groundcrew status` tells it.
+//! The hosts that run on a ledger, for `groundcrew status`.
 
 use std::fmt;
 use std::time::Duration;
@@ -10,12 +10,12 @@ use serde::Serialize;
 
 use crate::formatting::{format_duration, format_minute, paragraph};
 
-/// What is known of hosts besides their heartbeats.
+/// What is known about hosts in addition to their heartbeats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HostPresence {
     /// Nothing: the ledger is a table.
     HeartbeatsOnly,
-    /// A host has the ledger file open, and answers.
+    /// A host has the ledger file open, and responds.
     Connected,
     /// No host has the ledger file open.
     Absent,
@@ -24,12 +24,13 @@ pub enum HostPresence {
 /// The hosts of a ledger.
 #[derive(Debug, Serialize)]
 pub struct HostsReport {
-    /// Those that run.
+    /// The hosts that run.
     pub running: Vec<Heartbeat>,
-    /// Whether a process has the ledger file open and answers, heartbeat or not. Never of a table.
+    /// Whether a process has the ledger file open and responds, with a heartbeat or without. Always
+    /// `false` for a table.
     #[serde(rename = "answers")]
     pub connected: bool,
-    /// When none runs: the one that ran last, as far as that is known.
+    /// If none runs: the one that ran last, if it is known.
     pub last: Option<GoneHost>,
     /// How to start one.
     #[serde(skip)]
@@ -37,7 +38,7 @@ pub struct HostsReport {
 }
 
 impl HostsReport {
-    /// Those that run at this moment. `suggested` writes the command that starts one.
+    /// The hosts that run now. `suggested` writes the command that starts one.
     pub fn new(
         known: ports::Hosts,
         presence: HostPresence,
@@ -45,7 +46,7 @@ impl HostsReport {
         suggestions: &CommandFormatter,
     ) -> Self {
         let running: Vec<Heartbeat> = match presence {
-            // Whatever was written a moment ago: it is this process that has the file open.
+            // Heartbeats of a moment ago don't count: this process has the file open.
             HostPresence::Absent => vec![],
             HostPresence::HeartbeatsOnly | HostPresence::Connected => {
                 known.running(now).cloned().collect()
@@ -64,8 +65,8 @@ impl HostsReport {
         self.connected || !self.running.is_empty()
     }
 
-    /// Writes a line for each, or that there is none. `in_flight`: whether updates are shown that
-    /// somebody would have to follow.
+    /// Writes a line for each host, or that there is none. `in_flight`: whether the status shows
+    /// updates that a host would have to poll.
     pub fn write(&self, now: Timestamp, in_flight: bool, out: &mut String) -> fmt::Result {
         for heartbeat in &self.running {
             let line = format!(
@@ -113,7 +114,7 @@ impl HostsReport {
         paragraph(out, &line)
     }
 
-    /// How there is one again.
+    /// How to start a host.
     fn start_hint(&self) -> String {
         match &self.last {
             Some(GoneHost { heartbeat: Heartbeat { kind: HostKind::Lambda, .. }, .. }) => {
@@ -215,7 +216,7 @@ mod tests {
         ");
     }
 
-    /// Whoever can open a file knows that no host has it open.
+    /// A process that can open the file knows that no host has it open.
     #[test]
     fn a_file_that_nobody_has_open() {
         let killed = known(&[heartbeat("file", HostKind::Service, 5)]);

@@ -1,4 +1,4 @@
-//! What is in flight: as the ledger has it, and as Service Catalog says that it stands.
+//! The updates in flight: from the ledger, with their state in Service Catalog.
 
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use serde::Serialize;
 
 use crate::formatting::format_duration;
 
-/// What Service Catalog gets to answer: the rest of the status doesn't need it.
+/// Time limit for Service Catalog: the rest of the status doesn't need it.
 const CATALOG_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// An update that the ledger has as begun.
+/// An update that has a slot in the ledger.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub struct InFlight {
     pub account: AccountId,
@@ -25,24 +25,24 @@ pub struct InFlight {
     pub attempt: u32,
     pub age_seconds: u64,
     pub state: RecordState,
-    /// Why it failed, or why Service Catalog does not say how it stands.
+    /// Why it failed, or why Service Catalog does not return its state.
     pub error: Option<String>,
 }
 
-/// How the record of an update stands.
+/// The state of an update's record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RecordState {
     Running,
-    /// It has ended, which a host notices when it polls the record next.
+    /// It has ended. A host completes it when it polls the record next.
     Succeeded,
     Failed,
-    /// It has no record yet, or Service Catalog did not answer.
+    /// It has no record yet, or Service Catalog did not respond.
     Unknown,
 }
 
 impl InFlight {
-    /// As the ledger has it.
+    /// The update of a slot.
     pub fn from_slot(slot: &Slot, now: Timestamp) -> Self {
         Self {
             account: slot.account.clone(),
@@ -56,12 +56,12 @@ impl InFlight {
         }
     }
 
-    /// Whether Service Catalog says that it has ended.
+    /// Whether it has ended according to Service Catalog.
     pub fn has_ended(&self) -> bool {
         matches!(self.state, RecordState::Succeeded | RecordState::Failed)
     }
 
-    /// How it stands, for a line of the status: a word, and the rest.
+    /// Its state for a line of the status: a word, and the rest.
     pub fn describe(&self) -> (&'static str, String) {
         let Self { account, lane, attempt, record, error, .. } = self;
         let age = format_duration(Duration::from_secs(self.age_seconds));
@@ -105,7 +105,7 @@ impl InFlight {
     }
 }
 
-/// Asks Service Catalog how they stand, all at once.
+/// Reads the state of all updates from Service Catalog at the same time.
 pub async fn refresh(all: &mut [InFlight], catalog: &dyn Catalog) {
     let asked = join_all(all.iter_mut().map(|one| one.refresh(catalog)));
     if tokio::time::timeout(CATALOG_TIMEOUT, asked).await.is_err() {

@@ -1,5 +1,5 @@
-//! What operators look at and ask for while the service or the Lambda runs. All of it goes
-//! through the ledger, which the host reads every `poll_interval`.
+//! What operators read and change while the service or the Lambda runs. All of it goes through the
+//! ledger, which the host reads every `poll_interval`.
 
 mod approve;
 mod audit;
@@ -29,7 +29,7 @@ pub use approve::run as approve;
 pub use audit::run as audit;
 use session::{OperatorSession, report, with_timeout};
 
-/// Between two looks of `status --watch`.
+/// The interval between two refreshes of `status --watch`.
 const WATCH_INTERVAL: Duration = Duration::from_secs(5);
 
 pub fn status(options: &Status) -> Result<(), CommandError> {
@@ -91,7 +91,7 @@ pub fn resume(options: &LaneArgs) -> Result<(), CommandError> {
                 }
             }
         }
-        // Otherwise there is nothing to take in.
+        // Otherwise there is nothing that a host has to read.
         if any { print(&format!("{}\n", session.pickup_notice())) } else { Ok(()) }
     })
 }
@@ -104,7 +104,7 @@ pub fn sweep(options: &Sweep) -> Result<(), CommandError> {
         let session = OperatorSession::open(&options.config).await?;
         let issued_by = operator::issued_by(&session.aws).await;
         session.aws.ledger().updates.order_sweep(&issued_by).await?;
-        // A host that starts begins with a sweep.
+        // A host that starts sweeps at once.
         let least = match session.aws.ledger().shared || session.is_table() {
             true => format!(
                 ", and sweeps no sooner than {} after its last sweep began \
@@ -117,7 +117,7 @@ pub fn sweep(options: &Sweep) -> Result<(), CommandError> {
     })
 }
 
-/// Hands over again what a notifier could not be told.
+/// Redrives the dead-lettered notifications of a notifier.
 async fn redrive_notifications(
     session: &OperatorSession,
     notifier: &str,
@@ -147,7 +147,7 @@ async fn redrive_notifications(
     warn_new_dead_letters(removed)
 }
 
-/// What is in a dead-letter queue after a command and wasn't before.
+/// Warns of messages that entered a dead-letter queue during a command.
 fn warn_new_dead_letters(removed: RemovedDeadLetters) -> Result<(), CommandError> {
     match removed.arrived_since {
         0 => Ok(()),
@@ -167,7 +167,8 @@ pub fn redrive(options: &Redrive) -> Result<(), CommandError> {
         if let Some(lane) = &options.lane {
             session.lanes(Some(lane))?;
         }
-        // Before the ledger is changed: what fails again after that is left.
+        // Before the ledger is changed, so that dead letters after this moment are left in the
+        // queue.
         let began = Timestamp::now();
         let Some(sweep) = session.last_sweep().await? else {
             return Err(CommandError::Other(
@@ -205,7 +206,7 @@ pub fn redrive(options: &Redrive) -> Result<(), CommandError> {
             true => print(&format!("{what} redriven: none of these was dead-lettered\n"))?,
             false => print(&format!("{what} redriven; {}\n", session.pickup_notice()))?,
         }
-        // Last: the ledger is what counts, and a queue that can't be read changes nothing of it.
+        // Last: the ledger decides, and a queue that can't be read doesn't change it.
         if let (false, Some(queue)) = (redriven.is_empty(), session.aws.update_queue(&session.config)) {
             let removed = queue.remove_dead_letters(&redriven, began).await.map_err(|error| {
                 CommandError::from(error).with_context(

@@ -1,5 +1,5 @@
-//! What notifiers are still to be told, as `groundcrew status` tells it: from the ledger those that
-//! were tried, from SQS how many wait.
+//! The undelivered notifications, for `groundcrew status`: from the ledger those that were tried,
+//! from SQS the number of those that wait.
 
 use std::fmt;
 use std::time::Duration;
@@ -13,36 +13,37 @@ use serde::Serialize;
 use crate::formatting::{count, format_minute, paragraph, thousands};
 use crate::ports::RealAws;
 
-/// So many are listed; the rest is counted.
+/// Most notifications that are listed; the others are counted.
 const MAX_LISTED: usize = 10;
 
-/// Whoever looks at the ledger alone should not wait for long for a queue that can't be reached.
+/// A command that only reads the ledger should not wait long for a queue that can't be reached.
 const QUEUE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What notifiers are still to be told.
+/// The undelivered notifications.
 #[derive(Debug, Serialize)]
 pub struct NotificationsReport {
-    /// Whose last try failed, and that are tried again.
+    /// Notifications whose last try failed and that are retried.
     pub failing: usize,
-    /// That failed for good while the other system may know: only a person has them told again.
+    /// Dead-lettered notifications that the other system may have received: they need a redrive by
+    /// an operator.
     pub failed_for_good: usize,
-    /// That a gate holds.
+    /// Notifications that a gate holds.
     pub held: usize,
     /// `None` without a notifications queue.
     pub queue: Option<QueueDepthReport>,
-    /// Each of those that failed or are held, by their keys.
+    /// Each notification that failed or is held, by its key.
     #[serde(rename = "untold")]
     pub undelivered: Vec<Undelivered>,
-    /// Writes the command that has those of a notifier told again.
+    /// Writes the command that redrives the notifications of a notifier.
     #[serde(skip)]
     pub suggestions: CommandFormatter,
 }
 
-/// How much is in the notifications queue.
+/// The number of messages in the notifications queue.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub enum QueueDepthReport {
-    /// So much.
+    /// The number.
     Known(QueueDepth),
     /// It could not be read.
     Unavailable {
@@ -51,7 +52,7 @@ pub enum QueueDepthReport {
     },
 }
 
-/// A notification that was tried and not told.
+/// A notification that was tried and not delivered.
 #[derive(Debug, Serialize)]
 pub struct Undelivered {
     pub key: NotificationKey,
@@ -60,7 +61,7 @@ pub struct Undelivered {
 }
 
 impl NotificationsReport {
-    /// What there is; `None` where no notifier is configured.
+    /// The undelivered notifications; `None` if no notifier is configured.
     pub async fn load(config: &Config, aws: &RealAws) -> Result<Option<Self>, LedgerError> {
         if config.notifiers.is_empty() {
             return Ok(None);
@@ -102,7 +103,7 @@ impl NotificationsReport {
         }
     }
 
-    /// Writes how many there are, and those that changed last.
+    /// Writes the numbers, and the notifications that changed last.
     pub fn write(&self, out: &mut String) -> fmt::Result {
         let number = |number: usize| thousands(number as u64);
         let mut parts = vec![

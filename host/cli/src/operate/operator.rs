@@ -1,4 +1,4 @@
-//! Who gives an order: asks STS and the machine.
+//! The author of an operator command, from STS and the machine.
 
 use std::time::Duration;
 
@@ -7,10 +7,10 @@ use jiff::Timestamp;
 
 use crate::ports::RealAws;
 
-/// An order is not kept waiting for longer to learn who gives it.
+/// An operator command waits no longer than this for the identity of its author.
 const IDENTITY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The signature of an order that is given now by whoever runs this process.
+/// The author of an operator command: the user who runs this process, and the time.
 pub async fn issued_by(aws: &RealAws) -> IssuedBy {
     let arn = tokio::time::timeout(IDENTITY_TIMEOUT, aws.caller_arn()).await.ok().flatten();
     IssuedBy { by: Operator::new(arn, user(), host()), at: Timestamp::now() }
@@ -20,12 +20,12 @@ fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.trim().is_empty())
 }
 
-/// The user, as a login shell, or Windows, has it.
+/// The user name, from the variables of a login shell or of Windows.
 fn user() -> Option<String> {
     ["USER", "LOGNAME", "USERNAME"].into_iter().find_map(variable)
 }
 
-/// The name of this machine: as Linux or a container has it, and elsewhere as `uname -n` says.
+/// The name of this machine: from the file that Linux or a container has, or else from `uname -n`.
 fn host() -> Option<String> {
     let linux = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
     let uname = || {

@@ -1,5 +1,5 @@
-//! What `groundcrew status` tells, put together from the ledger; Service Catalog is asked only
-//! about what is in flight.
+//! The report of `groundcrew status`, made from the ledger. Service Catalog is called only for the
+//! updates in flight.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -22,11 +22,11 @@ use super::notifications::NotificationsReport;
 use crate::formatting::count;
 use crate::totals::Totals;
 
-/// Taken for the duration of an update until one has ended: the middle of the 10 to 30 minutes
+/// The assumed duration of an update until one has ended: about the middle of the 10 to 30 minutes
 /// that Control Tower takes.
 const DEFAULT_UPDATE_DURATION: Duration = Duration::from_secs(20 * 60);
 
-/// How the work stands.
+/// The state of the work.
 #[derive(Debug, Serialize)]
 pub struct Report {
     pub at: Timestamp,
@@ -34,26 +34,26 @@ pub struct Report {
     pub hosts: HostsReport,
     /// `None` before the first sweep is complete.
     pub sweep: Option<Sweep>,
-    /// The accounts by how they stand now; `None` before the first sweep is complete.
+    /// The accounts by their present state; `None` before the first sweep is complete.
     pub accounts: Option<Totals>,
     pub lanes: Vec<Lane>,
-    /// The updates that the ledger has as begun, and how Service Catalog says that they stand.
+    /// The updates with a slot in the ledger, with their state in Service Catalog.
     pub in_flight: Vec<InFlight>,
     pub failed: Vec<Failed>,
     pub held: Vec<HeldAccount>,
     pub held_in_all: usize,
-    /// The lane whose turn it is, while it soaks after the lanes before it.
+    /// The current lane, while it soaks after the lanes before it.
     #[serde(rename = "soaks")]
     pub soaking_lane: Option<SoakingLane>,
-    /// The lanes whose held accounts keep later lanes back, by the last sweep.
+    /// The lanes whose held accounts block later lanes, according to the last sweep.
     pub held_back: Vec<BlockingHolds>,
     /// Plans that need or needed approval, the newest first.
     pub plans: Vec<Plan>,
-    /// What notifiers are still to be told; `None` where none is configured.
+    /// The undelivered notifications; `None` if no notifier is configured.
     pub notifications: Option<NotificationsReport>,
-    /// When everything will be done, unless something waits for an operator or no host runs.
+    /// When everything will be done; `None` if something waits for an operator or no host runs.
     pub ends_at: Option<Timestamp>,
-    /// What it waits for, if so.
+    /// What the work waits for, if it does.
     pub waits_for: Option<String>,
 }
 
@@ -75,7 +75,7 @@ pub struct Lane {
     pub done: u64,
     pub waiting: usize,
     pub in_flight: usize,
-    /// By the last sweep.
+    /// According to the last sweep.
     pub held: usize,
     pub failed: usize,
     pub paused: Option<Paused>,
@@ -85,7 +85,7 @@ pub struct Lane {
 #[derive(Debug, Serialize)]
 pub struct SoakingLane {
     pub lane: String,
-    /// Accounts that wait for it.
+    /// Accounts that wait for the end of the soak.
     pub accounts: usize,
     pub until: Timestamp,
 }
@@ -113,7 +113,7 @@ pub struct Plan {
 }
 
 impl Report {
-    /// How the work stands by this ledger, without notifications.
+    /// The state of the work in this ledger, without notifications.
     pub async fn load(
         config: &Config,
         ledger: &dyn Ledger,
@@ -129,8 +129,8 @@ impl Report {
         Ok(Self::assemble(config, now, hosts, &overview, sweep, progress))
     }
 
-    /// Asks Service Catalog how what the ledger has in flight stands. What has ended is in flight
-    /// no more, although no host has noticed yet.
+    /// Reads the state of the updates in flight from Service Catalog. An update that has ended is
+    /// no longer in flight, although no host has polled it yet.
     pub async fn refresh(&mut self, catalog: &dyn Catalog) {
         refresh(&mut self.in_flight, catalog).await;
         for ended in self.in_flight.iter().filter(|one| one.has_ended()) {
@@ -238,10 +238,11 @@ impl Report {
     }
 }
 
-/// How the accounts stand: as the last sweep saw them, and as what was done since has changed it.
+/// The number of accounts in each state: those of the last sweep, corrected by the completions
+/// since.
 fn totals(sweep: &SweepRecord, lanes: &[Lane], failed: usize) -> Totals {
     let updated = lanes.iter().map(|lane| lane.done).sum::<u64>();
-    // Those that were updated before the sweep were current when it saw them.
+    // Accounts that were updated before the sweep were current when it read them.
     let before = |lane_summary: &SweptLane| {
         lane_summary
             .succeeded
@@ -262,12 +263,12 @@ fn totals(sweep: &SweepRecord, lanes: &[Lane], failed: usize) -> Totals {
     }
 }
 
-/// What the last sweep saw of a lane.
+/// The summary of a lane in the last sweep.
 fn lane_summary<'s>(sweep: Option<&'s SweepRecord>, lane: &str) -> Option<&'s SweptLane> {
     sweep?.lanes.get(lane)
 }
 
-/// What of a lane is held and keeps other lanes back.
+/// The held accounts of a lane, if they block later lanes.
 fn blocking_lane<'s>(sweep: Option<&'s SweepRecord>, lane: &str) -> Option<&'s BlockingHolds> {
     sweep?.held_back.iter().find(|held| held.lane == lane)
 }
@@ -277,7 +278,7 @@ fn updates_done(lane_summary: &SweptLane, record: &LaneRecord) -> u64 {
     record.succeeded.saturating_sub(lane_summary.began_with.unwrap_or(lane_summary.succeeded))
 }
 
-/// How long an update of a lane takes.
+/// The typical duration of an update of a lane.
 fn typical_duration(record: &LaneRecord) -> Duration {
     match record.typical_seconds {
         0 => DEFAULT_UPDATE_DURATION,
@@ -285,7 +286,7 @@ fn typical_duration(record: &LaneRecord) -> Duration {
     }
 }
 
-/// Accounts of a lane that the last sweep saw outdated, without what was done since.
+/// Accounts of a lane that were outdated in the last sweep, without those completed since.
 fn waiting(
     sweep: Option<&SweepRecord>,
     lane: &str,
@@ -301,7 +302,7 @@ fn waiting(
     lane_summary.to_update.saturating_sub(over).saturating_sub(running)
 }
 
-/// How long what is left of a lane takes, update by update.
+/// The durations of the remaining updates of a lane.
 fn remaining_durations(
     now: Timestamp,
     record: &LaneRecord,
@@ -313,14 +314,14 @@ fn remaining_durations(
     running.iter().map(left).chain(std::iter::repeat_n(typical, waiting)).collect()
 }
 
-/// The lane whose turn it is: the first in which accounts wait, once nothing is in flight or waits in
-/// those before it.
+/// The current lane: the first in which accounts wait, once nothing is in flight or waits in the
+/// lanes before it.
 fn next_lane(lanes: &[Lane]) -> Option<(usize, &Lane)> {
     let (at, lane) = lanes.iter().enumerate().find(|(_, lane)| lane.waiting > 0)?;
     lanes[..at].iter().all(|lane| lane.in_flight == 0).then_some((at, lane))
 }
 
-/// Until when a lane soaks after what was updated in those before it.
+/// The end of a lane's soak after the updates in the lanes before it.
 fn soak_end(config: &Config, overview: &LedgerOverview, lane: usize) -> Option<Timestamp> {
     let soak = config.lanes.get(lane)?.soak;
     let ended = config.lanes[..lane].iter().filter_map(|earlier| {
@@ -329,7 +330,7 @@ fn soak_end(config: &Config, overview: &LedgerOverview, lane: usize) -> Option<T
     ended.max().filter(|_| !soak.is_zero()).map(|ended| ended + soak)
 }
 
-/// What an operator has to do before everything can be done.
+/// What an operator has to do so that the work can be completed.
 fn waits_for(
     config: &Config,
     lanes: &[Lane],
@@ -346,7 +347,7 @@ fn waits_for(
     waits_for_resume(lanes, suggestions).or_else(|| waits_for_success(config, lanes))
 }
 
-/// The lanes that are paused, where accounts wait for that.
+/// The paused lanes in which accounts wait.
 fn waits_for_resume(lanes: &[Lane], suggestions: &CommandFormatter) -> Option<String> {
     let last = lanes.iter().rposition(|lane| lane.waiting > 0)?;
     let paused = lanes[..=last].iter().filter(|lane| lane.paused.is_some());
@@ -364,7 +365,7 @@ fn waits_for_resume(lanes: &[Lane], suggestions: &CommandFormatter) -> Option<St
     }
 }
 
-/// The lane whose turn it is, where it asks those before it for success in vain.
+/// The current lane, if too few updates of the lanes before it succeeded.
 fn waits_for_success(config: &Config, lanes: &[Lane]) -> Option<String> {
     let (at, lane) = next_lane(lanes)?;
     if config.lanes.get(at)?.start_when != StartWhen::Succeeded {
@@ -469,7 +470,7 @@ mod tests {
         Report::assemble(&config(), NOW, hosts(true), overview, Some(sweep), progress.into())
     }
 
-    /// Of six, two have succeeded since, one was given up since, one runs.
+    /// Of six, two have succeeded since, one was dead-lettered since, one runs.
     #[test]
     fn what_was_done_since_the_sweep_does_not_wait() {
         let record = LaneRecord { succeeded: 9, typical_seconds: 600, ..LaneRecord::default() };
@@ -481,15 +482,15 @@ mod tests {
         let report = report(&overview, sweep(6, 4));
         let lane = &report.lanes[0];
         assert_eq!((lane.done, lane.waiting, lane.in_flight, lane.failed), (5, 2, 1, 2));
-        // Three of the ten that the sweep saw current were updated before it.
+        // Three of the ten that were current in the sweep had been updated before it.
         let accounts = report.accounts.as_ref().unwrap();
         assert_eq!((accounts.updated, accounts.to_update, accounts.current), (Some(5), 7, 7));
-        // 400 s of the one that runs, and two of 600 s; then four of 20 min at once.
+        // 400 s of the running one, and two of 600 s; then four of 20 min at once.
         assert_eq!(report.ends_at, Some(NOW + Duration::from_secs(400 + 1200 + 1200)));
         assert_eq!(report.waits_for, None);
     }
 
-    /// What was in flight when the hosts were killed is not followed by anybody.
+    /// No host polls the updates that were in flight when the hosts were killed.
     #[test]
     fn without_a_host_there_is_no_end() {
         let overview =
@@ -522,7 +523,7 @@ mod tests {
         assert_eq!(report.ends_at, Some(until + Duration::from_secs(3 * 1200)));
     }
 
-    /// Nobody sees why production does not start unless it is said.
+    /// The status has to say why production does not start.
     #[test]
     fn a_lane_that_soaks_says_until_when() {
         let mut config = config();
@@ -543,7 +544,8 @@ mod tests {
         assert_eq!(soaking_lane.until, ended + Duration::from_secs(3600));
         // Then four at once.
         assert_eq!(soaking.ends_at, Some(soaking_lane.until + Duration::from_secs(1200)));
-        // While canaries wait it is not its turn, and the soak begins anew after them.
+        // While canaries wait production is not the current lane, and the soak begins anew after
+        // them.
         let busy = report(1, 4);
         assert!(busy.soaking_lane.is_none());
         assert_eq!(busy.ends_at, Some(NOW + Duration::from_secs(1200 + 3600 + 1200)));
@@ -595,7 +597,7 @@ mod tests {
         };
         let resume = Some("lane `prod`: `groundcrew resume prod --config crew.toml`".to_owned());
         assert_eq!(report(&overview, sweep(3, 4)), (false, resume));
-        // Nothing of that lane is left.
+        // No account of that lane remains.
         assert_eq!(report(&overview, sweep(3, 0)), (true, None));
         let plan = PlanId::from_digest(&[7; 6]);
         overview.orders.plans = [(plan.clone(), PlanRecord { since: NOW, approved: None })].into();

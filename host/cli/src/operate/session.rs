@@ -1,4 +1,4 @@
-//! A config with its ledger, at which operators look and give orders.
+//! A config with its ledger, for operator commands.
 
 use std::path::Path;
 use std::time::Duration;
@@ -15,8 +15,8 @@ use crate::formatting::count;
 use crate::loaded_config::read_config;
 use crate::ports::{RealAws, environment};
 
-/// What `status` and `audit` wait for the ledger: whoever looks at night learns soon that it does not
-/// answer.
+/// How long `status` and `audit` wait for the ledger: somebody who is on call has to learn soon
+/// that it does not respond.
 const LEDGER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A config and the ledger that it names.
@@ -26,7 +26,7 @@ pub(super) struct OperatorSession {
 }
 
 impl OperatorSession {
-    /// For whoever gives an order: a ledger file is made where there is none.
+    /// For operator commands that write: creates the ledger file if there is none.
     pub(super) async fn open(file: &Path) -> Result<Self, CommandError> {
         let read = read_config(Some(file))?;
         let environment = environment(&read.config).await.interactive();
@@ -34,7 +34,7 @@ impl OperatorSession {
         Ok(Self { config: read.into_config()?, aws })
     }
 
-    /// For whoever only looks.
+    /// For commands that only read.
     pub(super) async fn open_read_only(file: &Path) -> Result<Self, CommandError> {
         let read = read_config(Some(file))?;
         let environment = environment(&read.config).await.interactive();
@@ -42,7 +42,7 @@ impl OperatorSession {
         Ok(Self { config: read.into_config()?, aws })
     }
 
-    /// What becomes of what was asked for.
+    /// When the operator command takes effect.
     pub(super) fn pickup_notice(&self) -> String {
         let wait = count(self.config.updates.poll_interval.as_secs() as usize, "second");
         match (self.aws.ledger().shared, &self.aws.ledger().file) {
@@ -72,7 +72,7 @@ impl OperatorSession {
         )))
     }
 
-    /// How the work stands.
+    /// The state of the work.
     pub(super) async fn report(&self) -> Result<Report, LedgerError> {
         let ledger = self.aws.ledger();
         let presence = match (self.is_table(), ledger.shared) {
@@ -94,14 +94,14 @@ impl OperatorSession {
     }
 }
 
-/// How the work stands by the ledger of a config.
+/// The state of the work in the ledger of a config.
 pub(super) async fn report(config: &Path) -> Result<Report, CommandError> {
-    // Opened anew each time: a file must not be kept from a service that starts.
+    // Opened anew each time: a service that starts must be able to open the file.
     let session = OperatorSession::open_read_only(config).await?;
     Ok(session.report().await?)
 }
 
-/// What whoever looks gets within [`LEDGER_TIMEOUT`].
+/// The result of a read, within [`LEDGER_TIMEOUT`].
 pub(super) async fn with_timeout<T>(
     reading: impl Future<Output = Result<T, CommandError>>,
 ) -> Result<T, CommandError> {

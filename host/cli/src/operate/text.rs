@@ -1,4 +1,4 @@
-//! The status as a person reads it, within 80 columns and without colour.
+//! The status as text, within 80 columns and without colour.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::report::Report;
 use crate::formatting::{count, format_duration, format_minute, paragraph, thousands};
 
-/// So many failed and held accounts are listed; the rest is counted.
+/// Most failed and held accounts that are listed; the others are counted.
 const MAX_LISTED: usize = 10;
 
 /// Renders the status.
@@ -142,7 +142,7 @@ fn write(report: &Report, out: &mut String) -> std::fmt::Result {
     write_notifications(report, out)
 }
 
-/// What notifiers are still to be told.
+/// Writes the undelivered notifications.
 fn write_notifications(report: &Report, out: &mut String) -> std::fmt::Result {
     match &report.notifications {
         Some(notifications) => notifications.write(out),
@@ -374,7 +374,7 @@ mod tests {
         ");
     }
 
-    /// The sweep knew of two lanes; then everything was killed.
+    /// The sweep had two lanes; then all hosts were killed.
     #[test]
     fn no_host_runs() {
         let mut report = Report { hosts: hosts(HostPresence::Absent), ends_at: None, ..report() };

@@ -1,4 +1,4 @@
-//! A ZIP archive whose bytes depend on nothing but what is in it.
+//! A ZIP archive whose bytes depend only on its content.
 
 use std::io::{Cursor, Write as _};
 
@@ -8,7 +8,7 @@ use zip::{CompressionMethod, DateTime, System, ZipWriter};
 
 use super::tree::Tree;
 
-/// Packs files in the order of their names, all of the same time.
+/// Packs files in the order of their names, all with the same time.
 pub fn zip(tree: &Tree) -> Result<Vec<u8>, ZipError> {
     let options = SimpleFileOptions::default()
         .compression_method(CompressionMethod::Deflated)

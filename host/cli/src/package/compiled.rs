@@ -9,19 +9,19 @@ use groundcrew_plugins::package::Compiler;
 use crate::command_error::CommandError;
 use crate::loaded_config::plugin_source;
 
-/// The policy that the stack's parameters put in the place of the config's own.
+/// The policy that replaces the config's own if the parameters of the stack say so.
 const STACK_POLICY: &str = "managed-tag";
 
 /// A compiled plugin: a file of the package's `cache/`.
 pub struct CompiledPlugin {
-    /// Of which plugin.
+    /// The name of the plugin.
     pub plugin: String,
     pub name: String,
     pub bytes: Vec<u8>,
 }
 
-/// Compiles every plugin that the config names, and the one that the stack may put in their
-/// place: each once.
+/// Compiles every plugin that the config names, and the policy that the stack may replace them
+/// with: each once.
 pub fn compile(config: &Config, base: &Path) -> Result<Vec<CompiledPlugin>, CommandError> {
     let failed = |error: &dyn std::fmt::Display| CommandError::Other(error.to_string());
     let compiler = Compiler::new().map_err(|error| failed(&error))?;

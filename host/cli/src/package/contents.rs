@@ -14,7 +14,7 @@ use crate::commands::Target;
 pub const CONFIG: &str = "groundcrew.toml";
 /// The folder of compiled plugins.
 pub const CACHE: &str = "cache";
-/// What the Lambda runs.
+/// The program that Lambda runs.
 pub const BOOTSTRAP: &str = "bootstrap";
 
 /// Files by their paths relative to the config.
@@ -35,18 +35,18 @@ enum PathError {
     NameConflict,
 }
 
-/// What was found.
+/// The files that were found, and the problems.
 #[derive(Debug, Default)]
 pub struct Contents {
     pub files: Files,
     pub problems: Vec<Problem>,
-    /// What the package can't have, and whoever runs it has to see to.
+    /// Notices about what the package can't contain and its user has to provide.
     pub notices: Vec<String>,
 }
 
 impl Contents {
-    /// Gathers the files that a config in that folder names. Those that plugins are loaded from
-    /// are not missed here: loading them says so.
+    /// Gathers the files that a config in that folder names. A missing file of a plugin is not
+    /// reported here: loading the plugin reports it.
     pub fn gather(config: &Config, base: &Path, target: Target) -> Self {
         let mut contents = Self::default();
         for policy in &config.policies {
@@ -147,14 +147,14 @@ enum MissingFile {
     ReportedElsewhere,
 }
 
-/// The path of a file in a package, where the config names it as it did before.
+/// The path of a file in a package: the config names it by the same path.
 fn packaged_path(path: &Path) -> Result<String, PathError> {
     let mut parts = Vec::new();
     for part in path.components() {
         match part {
             PathPart::CurDir => {}
             PathPart::Normal(part) => parts.push(part.to_string_lossy()),
-            // Even where `..` leads back: the folder that it begins in may not be in the package.
+            // Even if `..` leads back: the folder that it begins in may not be in the package.
             _ => return Err(PathError::Outside),
         }
     }

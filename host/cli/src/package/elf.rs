@@ -1,4 +1,4 @@
-//! What a program needs of the machine that runs it, read from its ELF headers.
+//! The requirements of a program, read from its ELF headers.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -13,15 +13,15 @@ pub struct Elf {
     pub architecture: Architecture,
     /// The newest version of glibc that it needs, if any.
     pub glibc: Option<Glibc>,
-    /// The shared libraries that it names, without those that they name.
+    /// The shared libraries that it names, without those that they name in turn.
     pub libraries: Vec<String>,
     /// The path of the loader that starts it; `None` when it is linked statically.
     pub loader: Option<String>,
-    /// Whether it has what debuggers want to know.
+    /// Whether it has debug information.
     pub debug: bool,
 }
 
-/// The architectures that Lambda and Fargate have.
+/// The architectures of Lambda and Fargate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Architecture {
     X86_64,
@@ -32,7 +32,7 @@ pub enum Architecture {
 #[derive(Debug, PartialEq, Eq)]
 pub struct Glibc {
     pub version: GlibcVersion,
-    /// The symbols that are of this version.
+    /// The symbols of this version.
     pub symbols: BTreeSet<String>,
 }
 
@@ -40,7 +40,7 @@ pub struct Glibc {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct GlibcVersion(pub u32, pub u32);
 
-/// A file that is no program that a package can have.
+/// A file that is not a program that can be packaged.
 #[derive(Debug, thiserror::Error)]
 pub enum ElfError {
     #[error("is no ELF file: expected a program for Linux")]
@@ -61,7 +61,7 @@ pub enum ElfError {
 }
 
 impl Architecture {
-    /// The one that this program is for, whose code it can compile.
+    /// The architecture of this program, which is the one that it can compile for.
     pub fn own() -> Option<Self> {
         match std::env::consts::ARCH {
             "x86_64" => Some(Self::X86_64),
@@ -87,10 +87,10 @@ impl fmt::Display for GlibcVersion {
 }
 
 impl GlibcVersion {
-    /// The version of glibc that a symbol version means, as in `GLIBC_2.34`.
+    /// The version of glibc in a symbol version such as `GLIBC_2.34`.
     fn of(name: &str) -> Option<Self> {
         let version = name.strip_prefix("GLIBC_")?;
-        // Relative relocations in a packed form, which is a feature of the loader.
+        // Relative relocations in a packed form are a feature of the loader.
         if version == "ABI_DT_RELR" {
             return Some(Self(2, 36));
         }
@@ -144,7 +144,7 @@ impl Elf {
     }
 }
 
-/// The newest version of glibc that the loader insists on, and the symbols that are of it.
+/// The newest version of glibc that the loader requires, and its symbols.
 fn glibc(
     header: &elf::FileHeader64<Endianness>,
     endian: Endianness,
@@ -159,7 +159,7 @@ fn glibc(
     let mut indices = Vec::new();
     while let Some((_library, mut versions)) = needs.next()? {
         while let Some(version) = versions.next()? {
-            // One that only weak symbols are of may be missing.
+            // A version may be missing if only weak symbols need it.
             if version.vna_flags.get(endian) & elf::VER_FLG_WEAK != 0 {
                 continue;
             }
@@ -247,7 +247,7 @@ mod tests {
         assert!(error.contains(told), "{error}");
     }
 
-    /// Whatever is wrong with it: it is told, or read as something else, and nothing panics.
+    /// Any damage is reported or changes the result, and never causes a panic.
     #[test]
     fn a_damaged_program_is_read_or_refused() {
         let whole = std::fs::read("/bin/true").unwrap();
@@ -257,7 +257,7 @@ mod tests {
             let mut bytes = whole.clone();
             for _ in 0..rng.usize(1..8) {
                 let at = match rng.bool() {
-                    // The headers, where a byte matters most.
+                    // The headers, in which each byte matters most.
                     true => rng.usize(..1024),
                     false => rng.usize(..bytes.len()),
                 };

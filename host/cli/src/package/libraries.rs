@@ -1,5 +1,5 @@
-//! What a program needs besides itself to run in an image that has nothing else: the loader, the
-//! shared libraries and the certificates of authorities, as this machine has them.
+//! What a program needs in an otherwise empty image: the loader, the shared libraries and the root
+//! certificates, from this machine.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
@@ -10,7 +10,7 @@ use groundcrew_plugins::files;
 
 use super::elf::{Architecture, Elf, ElfError};
 
-/// What this machine lacks.
+/// A part that this machine lacks.
 #[derive(Debug, thiserror::Error)]
 pub enum LibraryError {
     #[error(
@@ -30,12 +30,12 @@ pub enum LibraryError {
     NoCertificates,
 }
 
-/// Where distributions keep the certificates of authorities, in one file.
+/// The paths of the root certificates, in one file, in various distributions.
 const CERTIFICATES: [&str; 3] =
     ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"];
 
-/// What glibc opens by itself when a name is looked up, where it is older than 2.34; a newer one has
-/// it built in.
+/// The libraries that glibc before 2.34 loads by itself to resolve names; a newer glibc has them
+/// built in.
 const NSS_LIBRARIES: [&str; 2] = ["libnss_dns.so.2", "libnss_files.so.2"];
 
 /// The loader and the shared libraries of a program, by the absolute paths at which it finds them.
@@ -52,7 +52,7 @@ pub fn libraries(program: &Elf) -> Result<BTreeMap<String, Vec<u8>>, LibraryErro
         let opened = NSS_LIBRARIES.into_iter().filter(|name| find(name).is_some());
         wanted.extend(opened.map(str::to_owned));
     }
-    // The loader is where the program says, and libraries may name it too.
+    // The program names the path of the loader, and libraries may name the loader too.
     let loader_name = Path::new(loader).file_name();
     let mut seen: BTreeSet<_> = loader_name.map(OsStr::to_owned).into_iter().collect();
     while let Some(name) = wanted.pop() {
@@ -72,13 +72,13 @@ pub fn libraries(program: &Elf) -> Result<BTreeMap<String, Vec<u8>>, LibraryErro
     Ok(found)
 }
 
-/// The certificates of the authorities that this machine trusts.
+/// The root certificates that this machine trusts.
 pub fn certificates() -> Result<Vec<u8>, LibraryError> {
     let path = CERTIFICATES.iter().map(Path::new).find(|path| path.is_file());
     read(path.ok_or(LibraryError::NoCertificates)?)
 }
 
-/// Where the loader looks, without any configuration of its own.
+/// The folders that the loader searches without any configuration.
 fn library_folders(architecture: Architecture) -> Vec<String> {
     let multiarch = match architecture {
         Architecture::X86_64 => "x86_64-linux-gnu",
@@ -98,7 +98,7 @@ fn read(path: &Path) -> Result<Vec<u8>, LibraryError> {
 mod tests {
     use super::*;
 
-    /// On whatever distribution this runs: its own libraries are found, with the loader.
+    /// In any distribution, the test's own libraries are found, with the loader.
     #[test]
     fn the_libraries_of_a_program_are_found() {
         let own = std::fs::read(std::env::current_exe().unwrap()).unwrap();
@@ -118,7 +118,7 @@ mod tests {
         }
     }
 
-    /// Names may be absolute paths, too.
+    /// Libraries may be named by absolute paths, too.
     #[test]
     fn a_library_that_names_itself_comes_to_an_end() {
         const OLD: &[u8] = b"libc.so.6\0";

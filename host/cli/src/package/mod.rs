@@ -1,4 +1,4 @@
-//! `groundcrew package`: everything that a Lambda or a container needs, in one piece.
+//! `groundcrew package`: writes everything that a Lambda function or a container needs.
 
 mod archive;
 mod compiled;
@@ -29,18 +29,18 @@ use elf::{Architecture, Elf, ElfError, GlibcVersion};
 use report::Report;
 use tree::{File, Tree};
 
-/// How an image is made of the package; it is in the package, too.
+/// The file that builds the image from the package; the package contains it.
 const CONTAINERFILE: &str = include_str!("../../../../deploy/container/Containerfile");
 /// The image's file system, within the package.
 const ROOT: &str = "root";
-/// Where the image has the config: as the Containerfile's command says.
+/// The folder of the config in the image: as the Containerfile's command names it.
 const CONFIG_FOLDER: &str = "etc/groundcrew";
 /// The name of the program in the image: as the Containerfile's entry point says.
 const PROGRAM: &str = "groundcrew";
 
 /// The glibc of Amazon Linux 2023, on which `provided.al2023` is built.
 const LAMBDA_GLIBC: GlibcVersion = GlibcVersion(2, 34);
-/// What `provided.al2023` has, besides the loader.
+/// The libraries of `provided.al2023`, besides the loader.
 const LAMBDA_LIBRARIES: [&str; 6] =
     ["libc.so.6", "libdl.so.2", "libgcc_s.so.1", "libm.so.6", "libpthread.so.0", "librt.so.1"];
 /// AWS's quota for a function's code, unpacked.
@@ -93,8 +93,8 @@ pub fn run(options: &Package) -> Result<(), CommandError> {
     });
     let output_path = output_path(options).map_err(|problem| problems.push(problem));
 
-    // Whatever `check` finds is found here too. What this shell lays over the config is not looked
-    // at: it is one stack's, and the package has the file alone.
+    // The problems that `check` finds are errors here too. The overlay of this shell is ignored: it
+    // belongs to one stack, and the package contains only the file.
     let base = options.config.parent().unwrap_or(Path::new(""));
     let checked = read_without_overlay(&options.config).and_then(|read| {
         let text = read.text().to_owned();
@@ -158,7 +158,7 @@ pub fn run(options: &Package) -> Result<(), CommandError> {
 }
 
 impl Binary {
-    /// Reads the program and says everything that keeps it from being packaged.
+    /// Reads the program and reports everything that prevents packaging it.
     fn open(path: Option<&Path>, target: Target) -> Result<Self, Vec<BinaryError>> {
         let path = path.map(Path::to_owned).map_or_else(std::env::current_exe, Ok);
         let path = path.map_err(|error| {
@@ -220,7 +220,7 @@ impl Binary {
     }
 }
 
-/// Where the package is written: what is there is replaced if it is an older package.
+/// The path of the package: an existing file or folder is replaced if it is an older package.
 fn output_path(options: &Package) -> Result<PathBuf, String> {
     let output_path = options.out.join(match options.target {
         Target::Lambda => "groundcrew-lambda.zip",
@@ -242,7 +242,7 @@ fn output_path(options: &Package) -> Result<PathBuf, String> {
     }
 }
 
-/// What is not to be expected of a ledger in a file.
+/// The limits of a ledger in a file.
 fn ledger_notice(config: &Config, target: Target) -> Option<String> {
     let LedgerLocation::File(file) = &config.ledger.location else { return None };
     Some(match target {
@@ -261,17 +261,17 @@ fn ledger_notice(config: &Config, target: Target) -> Option<String> {
     })
 }
 
-/// What is packed.
+/// The content of a package.
 struct PackageContents<'a> {
     binary: &'a Binary,
-    /// Of the config.
+    /// The text of the config.
     text: String,
     files: Files,
     compiled: &'a [CompiledPlugin],
 }
 
 impl PackageContents<'_> {
-    /// As a Lambda finds it under `/var/task`.
+    /// The files as a Lambda function has them under `/var/task`.
     fn lambda(self) -> Tree {
         let mut tree = Tree::default();
         tree.add(BOOTSTRAP, File::program(self.binary.bytes.clone()));
@@ -280,7 +280,7 @@ impl PackageContents<'_> {
         tree
     }
 
-    /// As the Containerfile takes it.
+    /// The files as the Containerfile copies them.
     fn container(self) -> Result<Tree, libraries::LibraryError> {
         let mut tree = Tree::default();
         tree.add("Containerfile", File::plain(CONTAINERFILE.into()));
@@ -288,7 +288,7 @@ impl PackageContents<'_> {
         for (path, bytes) in libraries::libraries(&self.binary.elf)? {
             tree.add(format!("{ROOT}{path}"), File::program(bytes));
         }
-        // Where every TLS library looks first.
+        // The first path that every TLS library tries.
         let certificates = format!("{ROOT}/etc/ssl/certs/ca-certificates.crt");
         tree.add(certificates, File::plain(libraries::certificates()?));
         let user = "groundcrew:x:65532:65532::/:/\n";
@@ -300,7 +300,7 @@ impl PackageContents<'_> {
         Ok(tree)
     }
 
-    /// The compiled plugins, which the program looks for beside itself.
+    /// The compiled plugins. The program expects them beside itself.
     fn add_cache(&self, tree: &mut Tree, folder: &str) {
         let build = format!("{BUILD}\n");
         tree.add(format!("{folder}/{BUILD_FILE}"), File::plain(build.into()));
@@ -310,7 +310,7 @@ impl PackageContents<'_> {
         }
     }
 
-    /// The config, and what it names.
+    /// The config, and the files that it names.
     fn add_config(self, tree: &mut Tree, folder: &str) {
         tree.add(format!("{folder}{CONFIG}"), File::plain(self.text.into()));
         for (path, bytes) in self.files {
@@ -319,7 +319,7 @@ impl PackageContents<'_> {
     }
 }
 
-/// Puts the files into the place of an older package.
+/// Replaces an older package by the files.
 fn replace(output_path: &Path, tree: &Tree) -> std::io::Result<()> {
     let temporary = with_suffix(output_path, &format!(".{}.tmp", std::process::id()));
     let written = tree.write(&temporary).and_then(|()| {
@@ -329,7 +329,7 @@ fn replace(output_path: &Path, tree: &Tree) -> std::io::Result<()> {
         fs::rename(&temporary, output_path)
     });
     if written.is_err() {
-        // What is left of it is of no use; that it can't be removed is no further news.
+        // The temporary folder is of no use. The write error is the one to report.
         let _ = fs::remove_dir_all(&temporary);
     }
     written

@@ -1,4 +1,4 @@
-//! What `groundcrew package` prints.
+//! The output of `groundcrew package`.
 
 use std::fmt;
 use std::path::Path;
@@ -19,7 +19,7 @@ pub struct Report<'a> {
     pub notices: &'a [String],
 }
 
-/// Digits of a compiled plugin's name that are shown.
+/// Shown digits of a compiled plugin's name.
 const DIGEST_DIGITS: usize = 12;
 
 impl fmt::Display for Report<'_> {

@@ -1,4 +1,4 @@
-//! Files of a package, before they are anywhere.
+//! Files of a package in memory.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, FileTimes, OpenOptions, Permissions};
@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
-/// 1980-01-01, the earliest that a ZIP archive can say: the time of all files.
+/// 1980-01-01, the earliest time in a ZIP archive: the time of all files.
 const MTIME: Duration = Duration::from_secs(315_532_800);
 
 /// A file.
@@ -21,23 +21,23 @@ pub struct File {
 }
 
 impl File {
-    /// One that is only read.
+    /// A file that is not executable.
     pub fn plain(bytes: Vec<u8>) -> Self {
         Self { bytes, executable: false }
     }
 
-    /// One that is run.
+    /// An executable file.
     pub fn program(bytes: Vec<u8>) -> Self {
         Self { bytes, executable: true }
     }
 
-    /// Its permissions: nobody but its owner can change it.
+    /// Its permissions: only its owner can change it.
     pub fn mode(&self) -> u32 {
         if self.executable { 0o755 } else { 0o644 }
     }
 }
 
-/// Files by their paths, which have slashes between their parts and none at the beginning.
+/// Files by their paths, with slashes between the parts and none at the beginning.
 #[derive(Debug, Default)]
 pub struct Tree(BTreeMap<String, File>);
 
@@ -46,19 +46,19 @@ impl Tree {
         self.0.insert(path.into(), file);
     }
 
-    /// In the order of their paths.
+    /// The files in the order of their paths.
     pub fn files(&self) -> impl Iterator<Item = (&str, &File)> {
         self.0.iter().map(|(path, file)| (path.as_str(), file))
     }
 
-    /// The folders that the files are in, each after the one that it is in.
+    /// The folders of the files, each after its parent.
     pub fn folders(&self) -> BTreeSet<&str> {
         let ends =
             |path: &'_ str| -> Vec<usize> { path.match_indices('/').map(|at| at.0).collect() };
         self.0.keys().flat_map(|path| ends(path).into_iter().map(|end| &path[..end])).collect()
     }
 
-    /// Of all files together.
+    /// The size of all files together.
     pub fn size(&self) -> u64 {
         self.0.values().map(|file| file.bytes.len() as u64).sum()
     }
@@ -73,7 +73,7 @@ impl Tree {
         HEXLOWER.encode(&digest.finalize())
     }
 
-    /// Writes the files into a folder, which must not be there yet.
+    /// Writes the files into a folder, which must not exist yet.
     pub fn write(&self, folder: &Path) -> io::Result<()> {
         fs::create_dir(folder)?;
         for path in self.folders() {
@@ -83,7 +83,7 @@ impl Tree {
             let path = folder.join(path);
             let mut written = OpenOptions::new().write(true).create_new(true).open(&path)?;
             written.write_all(&file.bytes)?;
-            // Whatever the umask says.
+            // Independent of the umask.
             written.set_permissions(Permissions::from_mode(file.mode()))?;
             written.set_times(set_mtimes())?;
         }

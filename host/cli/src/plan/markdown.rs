@@ -1,9 +1,9 @@
 //! The plan as a comment on a pull request, for GitHub and GitLab.
 //!
-//! Names and reasons come from anywhere. So tables and details are HTML, in which Markdown means
-//! nothing as long as no line is empty (CommonMark 0.31, 4.6), and each text from elsewhere is in a
-//! `code` element, in which nobody is mentioned and nothing is linked, with HTML's own characters
-//! escaped and no line break in it.
+//! Names and reasons are untrusted text. So tables and details are HTML, in which Markdown has no
+//! meaning as long as no line is empty (CommonMark 0.31, 4.6). Each untrusted text is in a `code`
+//! element, in which there are no mentions and no links, with HTML's own characters escaped and
+//! without line breaks.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -16,9 +16,9 @@ use crate::formatting::{and_closed, count, format_duration, format_minute, thous
 
 /// GitHub takes comments of up to 65,536 characters.
 const MAX_COMMENT_CHARS: usize = 65_000;
-/// So many rows of a table are listed: the first of these with which the comment is short enough.
+/// Numbers of rows of a table, tried in this order until the comment is short enough.
 const ROW_LIMITS: [usize; 8] = [usize::MAX, 1000, 300, 100, 30, 10, 3, 0];
-/// A longer text is cut, in characters.
+/// A longer text is cut. In characters.
 const MAX_TEXT_CHARS: usize = 300;
 
 /// Renders the plan. `config` is the file as the user named it.
@@ -36,7 +36,7 @@ pub fn render(report: &Report, config: &str) -> String {
     out
 }
 
-/// A text from elsewhere.
+/// An untrusted text.
 fn inline_code(text: &str) -> String {
     let mut shown: String = printable(text).chars().take(MAX_TEXT_CHARS).collect();
     if shown.len() < printable(text).len() {
@@ -50,7 +50,7 @@ fn inline_code(text: &str) -> String {
             '>' => code += "&gt;",
             '"' => code += "&quot;",
             '\'' => code += "&#39;",
-            // Line breaks of Unicode, which `printable` lets pass.
+            // Line breaks of Unicode, which `printable` keeps.
             '\u{2028}' | '\u{2029}' => code.push(' '),
             character => code.push(character),
         }
@@ -58,7 +58,7 @@ fn inline_code(text: &str) -> String {
     code + "</code>"
 }
 
-/// Accounts about which the same is decided, for the same reason.
+/// Accounts with the same decision for the same reason.
 struct Group<'r> {
     reason: &'r str,
     policy: &'r str,
@@ -80,7 +80,7 @@ fn groups<'r>(decisions: impl Iterator<Item = &'r AccountDecision>) -> Vec<Group
     groups
 }
 
-/// Who has decided.
+/// The policy that decided.
 fn policy(decided: &AccountDecision) -> &str {
     decided.policy.as_deref().unwrap_or("updates.default")
 }
@@ -126,7 +126,7 @@ impl Page {
         self.approval(report, config)
     }
 
-    /// Before everything else: what policies fail on is skipped.
+    /// First of all: what policies fail on is skipped.
     fn failures(&mut self, report: &Report) -> std::fmt::Result {
         if report.failures.is_empty() {
             return Ok(());
@@ -182,7 +182,7 @@ impl Page {
         writeln!(self.out, "\n{ORDER} The times are estimates.\n")
     }
 
-    /// What policies, or rules of the config, leave alone, and why.
+    /// What policies, or rules of the config, skip or exclude, and why.
     fn groups(&mut self, what: &str, groups: &[Group<'_>]) -> std::fmt::Result {
         if groups.is_empty() {
             return Ok(());
@@ -206,7 +206,7 @@ impl Page {
         Ok(())
     }
 
-    /// What would be decided if policies on trial counted.
+    /// The decisions if monitored policies counted.
     fn monitored(&mut self, report: &Report) -> std::fmt::Result {
         if report.monitored.is_empty() {
             return Ok(());
@@ -218,7 +218,7 @@ impl Page {
         self.details(&summary, &decided)
     }
 
-    /// Accounts with what is decided about each, to be opened.
+    /// A collapsed list of accounts with the decision about each.
     fn details(&mut self, summary: &str, accounts: &[&AccountDecision]) -> std::fmt::Result {
         writeln!(self.out, "<details>\n<summary>{summary}</summary>")?;
         let rows = accounts.iter().take(self.listed).map(|decided| {
@@ -248,7 +248,7 @@ impl Page {
         writeln!(self.out, "</details>\n")
     }
 
-    /// What a table does not list.
+    /// The number of rows that a table does not list.
     fn rest(&mut self, rows: usize) -> std::fmt::Result {
         match rows.saturating_sub(self.listed) {
             0 => Ok(()),
@@ -287,19 +287,19 @@ mod tests {
     use pulldown_cmark::{Options, Parser, html};
     use rstest::rstest;
 
-    /// As a forge renders it.
+    /// The text as a forge renders it.
     fn rendered(markdown: &str) -> String {
         let mut out = String::new();
         html::push_html(&mut out, Parser::new_ext(markdown, Options::all()));
         out
     }
 
-    /// What is not text from elsewhere.
+    /// The document without untrusted texts.
     fn frame(html: &str) -> String {
         regex::Regex::new("<code>[^<>]*</code>").unwrap().replace_all(html, "<code/>").into_owned()
     }
 
-    /// Details and a heading after them, with this text wherever one from elsewhere can be.
+    /// Details and a heading after them, with this text wherever an untrusted text can be.
     fn page(text: &str) -> String {
         let decided = AccountDecision {
             account: "111122223333".into(),

@@ -1,4 +1,4 @@
-//! `groundcrew plan`: what an update of the fleet would do now. Reads only.
+//! `groundcrew plan`: shows what a fleet update would do now. Reads only.
 
 mod markdown;
 mod report;
@@ -24,8 +24,8 @@ use crate::snapshot;
 pub fn run(options: &Plan) -> Result<(), CommandError> {
     let runtime = crate::runtime::current_thread()?;
     let report = runtime.block_on(async {
-        // What is wrong with the config is told before the organization is read, which may
-        // take minutes.
+        // Problems of the config are reported before the organization is read, which may take
+        // minutes.
         let loaded = read_config(Some(&options.config))?
             .load(PluginSelection::All, Arc::new(NoSupportCases))
             .await?;
@@ -53,7 +53,7 @@ pub fn run(options: &Plan) -> Result<(), CommandError> {
     }
 }
 
-/// The organization as a file has it.
+/// Reads the organization from a file.
 pub fn read_snapshot(file: &Path) -> Result<Snapshot, CommandError> {
     let named =
         |error: &dyn std::fmt::Display| CommandError::Usage(format!("{}: {error}", file.display()));

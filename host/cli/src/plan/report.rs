@@ -1,4 +1,4 @@
-//! What a plan says, for people and for programs.
+//! The report of a plan, for people and for programs.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -18,20 +18,20 @@ use serde::Serialize;
 use crate::loaded_config::LoadedConfig;
 use crate::totals::Totals;
 
-/// Promised of the order, and what is not.
+/// What is guaranteed about the order, and what isn't.
 pub const ORDER: &str = "Lanes run in this order, each when those before it are done; the order \
                          of the accounts inside a lane is not promised.";
 
 /// A plan.
 #[derive(Debug, Serialize)]
 pub struct Report {
-    /// The moment that it is made for.
+    /// The moment for which the plan is made.
     pub at: Timestamp,
-    /// When the organization was read, where the snapshot tells.
+    /// When the organization was read, if the snapshot contains it.
     pub taken_at: Option<Timestamp>,
     pub order: &'static str,
-    /// What is to be approved before anything starts, where updates need approval and the snapshot
-    /// says which version accounts should be on.
+    /// The plan to approve before any update starts, if updates need approval and the snapshot
+    /// contains the target version.
     pub plan: Option<PlanId>,
     pub accounts: Totals,
     pub lanes: Vec<Lane>,
@@ -63,9 +63,9 @@ pub struct WithoutProduct {
 pub struct Lane {
     pub name: String,
     pub accounts: usize,
-    /// Accounts that policies hold in it.
+    /// Accounts that policies hold in the lane.
     pub held: usize,
-    /// What it waits for before it starts, where policies hold accounts of lanes before it.
+    /// The holds that delay its start, if policies hold accounts of lanes before it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub waits_for: Option<WaitsFor>,
     /// Most updates at once.
@@ -92,22 +92,22 @@ pub struct Time {
     pub ends_at: Timestamp,
 }
 
-/// What is decided about an account.
+/// The decision about an account.
 #[derive(Debug, Serialize)]
 pub struct AccountDecision {
     pub account: String,
     pub name: String,
     /// `proceed`, `skip` or `hold`.
     pub decision: &'static str,
-    /// Of `proceed` and `hold`.
+    /// Only for `proceed` and `hold`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lane: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,
-    /// The policy that decided; `None` when `updates.default` did, or another rule of the
-    /// config that the reason names.
+    /// The policy that decided; `None` when `updates.default` did, or the rule of the config that
+    /// the reason names.
     pub policy: Option<String>,
 }
 
@@ -116,14 +116,14 @@ pub struct AccountDecision {
 pub struct PolicyFailureReport {
     pub policy: String,
     pub code: String,
-    /// As it said of the first account.
+    /// Its message for the first account.
     pub message: String,
     pub accounts: usize,
-    /// Whether it is only watched.
+    /// Whether it is only monitored.
     pub monitored: bool,
 }
 
-/// Asks the policies about every account that is outdated.
+/// Evaluates the policies for every outdated account.
 pub async fn build(loaded: &LoadedConfig, snapshot: &Snapshot, at: Timestamp) -> Report {
     let pipeline = loaded.pipeline(Action::Update);
     let rules = loaded.config.rules();
@@ -151,7 +151,7 @@ pub async fn build(loaded: &LoadedConfig, snapshot: &Snapshot, at: Timestamp) ->
                 decisions.push(AccountDecision::excluded(&account.id, &account.name, why));
                 continue;
             }
-            // A snapshot with an id that is none isn't read at all.
+            // A snapshot with an invalid id can't be read in the first place.
             Ok(PrePolicyState::NotEnrolled) | Err(_) => {
                 let (account, name) = (account.id.clone(), account.name.clone());
                 without_product.push(WithoutProduct { account, name });
@@ -229,13 +229,13 @@ pub async fn build(loaded: &LoadedConfig, snapshot: &Snapshot, at: Timestamp) ->
     }
 }
 
-/// The plan that hosts with this config make of bringing accounts to the snapshot's version.
+/// The plan that hosts with this config make for the snapshot's version.
 fn plan(loaded: &LoadedConfig, snapshot: &Snapshot) -> Option<PlanId> {
     let target = snapshot.target.as_ref()?;
     Some(plan_id(&loaded.plan_rules()?, &target.product, &target.artifact))
 }
 
-/// The held accounts that a lane with something to update waits for.
+/// The held accounts for which a lane with accounts to update waits.
 fn waits_for(
     rules: &[LaneRules],
     work: &[LaneWork],
@@ -255,7 +255,7 @@ fn waits_for(
 }
 
 impl AccountDecision {
-    /// An account that a rule of the config leaves alone.
+    /// An account that a rule of the config excludes.
     pub fn excluded(account: &str, name: &str, why: &str) -> Self {
         let outcome = DecisionOutcome::Skip { reason: why.to_owned() };
         Self::new(account, name, FinalDecision { outcome, policy: None }, |_| String::new())

@@ -1,4 +1,4 @@
-//! The plan as a person reads it, within 80 columns and without colour.
+//! The plan as text, within 80 columns and without colour.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -7,10 +7,10 @@ use std::time::Duration;
 use super::report::{AccountDecision, ORDER, Report};
 use crate::formatting::{count, format_duration, format_minute, list, paragraph, thousands};
 
-/// Kinds of decisions that are listed before the rest is only counted.
+/// Most kinds of decisions that are listed; the others are counted.
 const MAX_LISTED: usize = 8;
 
-/// Renders the plan. `all` lists every account.
+/// Renders the plan. With `all` it lists every account.
 pub fn render(report: &Report, all: bool) -> String {
     let mut out = String::new();
     // Writing to a string can't fail.
@@ -118,7 +118,7 @@ fn closed(report: &Report, all: bool, out: &mut String) -> std::fmt::Result {
     Ok(())
 }
 
-/// The accounts that are in the organization and not in Account Factory, among them those that
+/// The accounts in the organization that are not in Account Factory, among them those that
 /// auto-enrolment has enrolled.
 fn without_product(report: &Report, all: bool, out: &mut String) -> std::fmt::Result {
     let accounts: Vec<&str> =
@@ -134,7 +134,7 @@ fn without_product(report: &Report, all: bool, out: &mut String) -> std::fmt::Re
 
 /// Accounts with the same decision by the same policy, for the same reason.
 type Groups<'a> = BTreeMap<Group<'a>, Vec<&'a str>>;
-/// Decision, reason or lane, where and until when it is held, and policy.
+/// Decision, reason or lane, end of the hold, and policy.
 type Group<'a> = (&'a str, &'a str, String, &'a str);
 
 fn grouped<'a>(decisions: impl Iterator<Item = &'a AccountDecision>) -> Groups<'a> {
@@ -163,7 +163,7 @@ fn by_size<'a>(
     groups
 }
 
-/// Writes which accounts are decided about alike, the largest groups first, at most so many.
+/// Writes the accounts grouped by their decision, the largest groups first, at most this many.
 pub fn groups<'a>(
     decisions: impl Iterator<Item = &'a AccountDecision>,
     label: &str,
@@ -181,7 +181,7 @@ pub fn groups<'a>(
     rest(groups.iter().skip(listed).map(|(_, accounts)| accounts.len()), label, out)
 }
 
-/// What is not listed.
+/// The number that is not listed.
 fn rest(
     accounts: impl ExactSizeIterator<Item = usize>,
     label: &str,

@@ -1,4 +1,4 @@
-//! Test cases as they are written: `*.cases.toml`.
+//! The test cases in files `*.cases.toml`.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -18,18 +18,18 @@ use toml::Spanned;
 
 use crate::timestamp_arg;
 
-/// The end of a file's name that makes it one of test cases.
+/// The end of the name of a file of test cases.
 pub const SUFFIX: &str = ".cases.toml";
 
 /// A file of test cases.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CasesFile {
-    /// The plugin that is asked: a bundled one, a component or a script.
+    /// The plugin under test: a bundled one, a component or a script.
     pub plugin: Option<String>,
-    /// Or a whole config, whose policies are asked one after the other.
+    /// Or a whole config, whose policies are evaluated as a pipeline.
     pub config: Option<PathBuf>,
-    /// The names of the lanes, where a plugin is asked.
+    /// The names of the lanes, if a plugin is tested.
     #[serde(default)]
     pub lanes: Vec<String>,
     /// The plugin's settings.
@@ -43,16 +43,16 @@ pub struct CasesFile {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Case {
-    /// What it is about.
+    /// The name of the case.
     pub name: String,
-    /// What the policy is asked.
+    /// The candidate.
     #[serde(default)]
     pub candidate: CaseCandidate,
-    /// What it is to answer.
+    /// The expected decision.
     pub expect: Expect,
 }
 
-/// What a policy is asked; everything has a default.
+/// A candidate; every field has a default.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CaseCandidate {
@@ -63,7 +63,7 @@ pub struct CaseCandidate {
     #[serde(default)]
     account: CaseAccount,
     product: Option<CaseProduct>,
-    /// A file with an EventBridge event, relative to the cases.
+    /// A file with an EventBridge event, relative to the file of cases.
     event: Option<PathBuf>,
 }
 
@@ -75,7 +75,7 @@ struct CaseAccount {
     email: Option<String>,
     #[serde(default)]
     ou: Vec<String>,
-    /// Ids of the OUs, in the same order; by default made up.
+    /// Ids of the OUs, in the same order; invented by default.
     #[serde(default)]
     ou_ids: Vec<String>,
     #[serde(default)]
@@ -97,23 +97,23 @@ struct CaseProduct {
     target_artifact: Option<String>,
 }
 
-/// What a policy is to answer.
+/// The expected decision of a policy.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Expect {
     /// The decision.
     pub decision: Expected,
-    /// The lane, of `proceed`.
+    /// The lane, for `proceed`.
     pub lane: Option<String>,
     /// A pattern for the reason of `skip` and `hold`, or for the message of `failure`.
     #[serde(default, deserialize_with = "deserialize_pattern")]
     pub reason: Option<Regex>,
-    /// The moment, of `hold`.
+    /// The moment, for `hold`.
     #[serde(default, deserialize_with = "deserialize_timestamp")]
     pub until: Option<Timestamp>,
 }
 
-/// Decisions, and failing to make one.
+/// Decisions, and a failure to decide.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Expected {
@@ -124,7 +124,7 @@ pub enum Expected {
     Failure,
 }
 
-/// A moment, as a text or as TOML's own.
+/// A moment, as text or as a TOML datetime.
 fn deserialize_timestamp<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<Timestamp>, D::Error> {
@@ -147,7 +147,7 @@ fn deserialize_pattern<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<Regex>, D::Error> {
     let pattern = String::deserialize(deserializer)?;
-    // The parser draws a picture; its last line says what is wrong.
+    // The parser's message shows the pattern; its last line is the error.
     let wrong = |error: regex::Error| {
         let error = error.to_string();
         let last = error.lines().last().unwrap_or_default().trim_start_matches("error: ");
@@ -160,7 +160,7 @@ impl CasesFile {
     /// Reads a file of cases.
     ///
     /// # Errors
-    /// What is wrong with it, with its line.
+    /// What is wrong with it, with the line.
     pub fn read(path: &Path) -> Result<(Self, LineIndex), String> {
         let name = path.display();
         if !path.to_string_lossy().ends_with(SUFFIX) {
@@ -217,7 +217,7 @@ impl CasesFile {
     }
 }
 
-/// Where lines begin.
+/// The positions at which lines begin.
 pub struct LineIndex(Vec<usize>);
 
 impl LineIndex {
@@ -228,7 +228,7 @@ impl LineIndex {
 }
 
 impl CaseCandidate {
-    /// The candidate, with what isn't written made up. Files are relative to `base`.
+    /// The candidate, with defaults for missing fields. Files are relative to `base`.
     ///
     /// # Errors
     /// When the event can't be read.

@@ -1,4 +1,4 @@
-//! `groundcrew policy test --coverage`: the lines of scripts that no case reaches.
+//! `groundcrew policy test --coverage`: lists the lines of scripts that no case reaches.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use groundcrew_plugins::{Coverage, LineCoverage};
 
 use crate::formatting::count;
 
-/// The scripts that all files of cases ask, by their paths.
+/// The scripts that the test cases evaluate, by their paths.
 #[derive(Default)]
 pub struct Scripts(BTreeMap<PathBuf, LineCoverage>);
 

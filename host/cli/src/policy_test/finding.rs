@@ -1,4 +1,4 @@
-//! What a case expects against what was answered.
+//! Compares the expected decision of a case with the actual one.
 
 use std::fmt;
 
@@ -7,10 +7,10 @@ use groundcrew_core::ports::PolicyFailure;
 
 use super::cases::{Expect, Expected};
 
-/// What a policy answers.
+/// The result of a policy.
 pub type PolicyOutcome = Result<PolicyDecision, PolicyFailure>;
 
-/// Whether an answer is not the expected one. What isn't written may be anything.
+/// Whether a result differs from the expected one. A missing field matches anything.
 pub fn mismatches(expect: &Expect, outcome: &PolicyOutcome) -> bool {
     let (decision, lane, reason, until) = match outcome {
         Ok(PolicyDecision::Abstain) => (Expected::Abstain, None, None, None),
@@ -29,7 +29,7 @@ pub fn mismatches(expect: &Expect, outcome: &PolicyOutcome) -> bool {
         || expect.until.is_some_and(|expected| until != Some(expected))
 }
 
-/// An answer in one line.
+/// A result in one line.
 pub fn describe(outcome: &PolicyOutcome) -> String {
     match outcome {
         Ok(PolicyDecision::Abstain) => "abstain".to_owned(),

@@ -1,5 +1,5 @@
-//! `groundcrew policy test`: do policies decide what their test cases expect? Asks the same
-//! plugins in the same sandbox as a fleet update does.
+//! `groundcrew policy test`: checks whether policies decide as their test cases expect. Runs the
+//! same plugins in the same sandbox as a fleet update does.
 
 mod cases;
 mod coverage;
@@ -83,7 +83,7 @@ pub fn run(options: &PolicyTest) -> Result<(), CommandError> {
     }
 }
 
-/// What runs the policies.
+/// The runtime of the policies.
 fn new_runtime(coverage: Option<Arc<Coverage>>) -> Result<Runtime, CommandError> {
     let runtime = Runtime::new(RuntimeOptions { cache_dir: cache_dir() })
         .map_err(|error| CommandError::Other(error.to_string()))?;
@@ -93,7 +93,7 @@ fn new_runtime(coverage: Option<Arc<Coverage>>) -> Result<Runtime, CommandError>
     })
 }
 
-/// The folder that a file of cases names other files from.
+/// The folder to which the paths in a file of cases are relative.
 fn base_dir(file: &Path) -> &Path {
     file.parent().unwrap_or(Path::new(""))
 }
@@ -116,7 +116,7 @@ fn find_case_files(path: &Path, files: &mut Vec<PathBuf>) -> Result<(), String> 
     for entry in entries {
         let name = entry.file_name();
         let name = name.to_string_lossy();
-        // Links could lead in circles.
+        // Symbolic links could form cycles.
         let is_directory = entry.file_type().map_err(failed)?.is_dir();
         let path = if path == Path::new(".") { name.as_ref().into() } else { entry.path() };
         match is_directory {
@@ -130,7 +130,7 @@ fn find_case_files(path: &Path, files: &mut Vec<PathBuf>) -> Result<(), String> 
     Ok(())
 }
 
-/// A case that did not go as expected.
+/// A case whose decision differs from the expected one.
 struct FailedCase {
     name: String,
     line: usize,
@@ -168,11 +168,11 @@ async fn test(
     Ok(results)
 }
 
-/// What is tested.
+/// The policy or config under test.
 enum PolicyUnderTest {
     /// One policy.
     Policy(Box<LoadedPolicy>),
-    /// The policies of a config, one after the other.
+    /// The policies of a config, as a pipeline.
     Config(Box<LoadedConfig>),
 }
 

@@ -1,5 +1,4 @@
-//! What the service answers over HTTP: whether it lives, whether it is ready, and its metrics.
-//! Nothing can be changed by it.
+//! The HTTP endpoints of the service: liveness, readiness and metrics. They can't change anything.
 
 use std::sync::Arc;
 
@@ -13,7 +12,7 @@ use tokio::net::TcpListener;
 
 use super::metrics::Metrics;
 
-/// What is served.
+/// The state that the endpoints serve.
 #[derive(Clone)]
 pub struct ServiceState {
     pub health: Arc<Health>,
@@ -32,7 +31,7 @@ pub async fn serve(listener: TcpListener, state: ServiceState) {
     }
 }
 
-/// Whether the host observes anything: if not, the service should be started anew.
+/// Whether the host makes progress: if not, the service should be restarted.
 async fn healthz(State(state): State<ServiceState>) -> impl IntoResponse {
     probe_response(state.health.stuck())
 }

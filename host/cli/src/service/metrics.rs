@@ -1,4 +1,4 @@
-//! What the service does, counted for Prometheus.
+//! The metrics of the service for Prometheus.
 
 use groundcrew_aws::CallCounter;
 use groundcrew_core::config::Config;
@@ -32,7 +32,7 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Metrics that begin at zero.
+    /// Creates all metrics with the value 0.
     ///
     /// # Errors
     /// When two have the same name, which is a bug.
@@ -91,7 +91,7 @@ impl Metrics {
             call_counter,
             registry,
         };
-        // A lane in which nothing has happened is there all the same.
+        // A lane without events has its metrics, too.
         for lane in &metrics.lanes {
             metrics.started.with_label_values(&[lane]);
             for outcome in ["succeeded", "retried", "given_up"] {
@@ -101,10 +101,10 @@ impl Metrics {
         Ok(metrics)
     }
 
-    /// As Prometheus reads it.
+    /// The metrics in Prometheus' text format.
     ///
     /// # Errors
-    /// When it can't be written as text.
+    /// When they can't be encoded as text.
     pub fn render(&self) -> Result<String, prometheus::Error> {
         for (operation, calls) in self.call_counter.by_operation() {
             let counter = self.aws_calls.with_label_values(&[operation]);
@@ -154,9 +154,9 @@ impl Observer for Metrics {
                 self.notifications.with_label_values(&[delivery.notifier.as_str(), &outcome]).inc();
             }
             EngineEvent::Alerted(_) => self.alerts.inc(),
-            // Its notifications are counted.
+            // The notifications of the event are counted.
             EngineEvent::EventHandled(_) => {}
-            // `/readyz` says it.
+            // `/readyz` shows it.
             EngineEvent::HeartbeatWritten(_) => {}
         }
     }

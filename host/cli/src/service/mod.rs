@@ -1,7 +1,7 @@
 //! `groundcrew run`: the long-running service.
 //!
-//! It may be killed at any moment: what is under way is in the ledger and the queues. A signal
-//! to end lets the calls under way end first.
+//! It may be killed at any moment: the ledger and the queues contain the running work. After
+//! SIGTERM or SIGINT, running calls end before the service ends.
 
 mod http;
 mod metrics;
@@ -24,17 +24,17 @@ use metrics::Metrics;
 pub fn run(options: &Run) -> Result<(), CommandError> {
     let runtime = crate::runtime::current_thread()?;
     let served = runtime.block_on(serve(options));
-    // Names are looked up on threads that can't be stopped, and that nobody waits for any more.
+    // Doesn't wait for threads that resolve names, which can't be stopped.
     runtime.shutdown_background();
     served
 }
 
 async fn serve(options: &Run) -> Result<(), CommandError> {
-    // Taken from here on, so that a signal during the start is not lost.
+    // Installed before the start, so that a signal during the start is not lost.
     let stop = shutdown_signal()?;
     let read = read_config(Some(&options.config))?;
     let aws = RealAws::open_exclusive(&read).await?.with_steady_clock();
-    // Before the plugins, which may take their time: whoever looks meanwhile is answered.
+    // Before the plugins, whose loading may take long: commands can use the ledger meanwhile.
     let sharing =
         aws.ledger().file.clone().and_then(|(path, ledger)| {
             match SharedLedgerServer::bind(&path) {
@@ -72,7 +72,7 @@ async fn serve(options: &Run) -> Result<(), CommandError> {
     http.abort();
     if let Some(sharing) = sharing {
         sharing.abort();
-        // So that the socket is gone before the process is.
+        // So that the socket is removed before the process ends.
         drop(sharing.await);
     }
     Ok(())

@@ -1,5 +1,5 @@
-//! `groundcrew simulate`: the whole host on a simulated AWS, in virtual time. Opens no
-//! socket and reads no secret.
+//! `groundcrew simulate`: the whole host on a simulated AWS, in virtual time. Opens no socket and
+//! reads no secret.
 
 mod progress;
 mod recorder;
@@ -28,15 +28,15 @@ use progress::Progress;
 use recorder::Recorder;
 use report::Report;
 
-/// When a simulation begins unless told otherwise: Tuesday, 1 September 2026, 08:00 UTC. The same
-/// for all, since policies may go by the time.
+/// The default start of a simulation: Tuesday, 1 September 2026, 08:00 UTC. It is the same for all
+/// runs, since policies may depend on the time.
 const DEFAULT_START: Timestamp = Timestamp::constant(1_788_249_600, 0);
-/// Simulations end after so long, with whatever is left. The longest that makes sense:
-/// ten thousand accounts, one at a time at half an hour each, take 208 days.
+/// Simulations end after this time, even with work left. The longest useful one takes 208 days: ten
+/// thousand accounts, one at a time, at half an hour each.
 const MAX_SIMULATED_TIME: Duration = Duration::from_secs(800 * 24 * 3600);
 
-/// The moments at which a simulation may begin: services of that time sign requests and keep
-/// accounts that joined before it.
+/// The range of the start: services use the time to sign requests, and keep accounts that joined
+/// before it.
 const START_RANGE: Range<Timestamp> =
     Timestamp::constant(1_577_836_800, 0)..Timestamp::constant(4_102_444_800, 0);
 
@@ -61,8 +61,8 @@ pub fn run(options: &Simulate) -> Result<(), CommandError> {
         .iter()
         .map(|path| read_file(path, "event", files::MAX_TEXT_BYTES))
         .collect::<Result<_, _>>()?;
-    // One thread and a paused clock: time passes only when everything waits for it, so
-    // that days take seconds and the same seed gives the same run.
+    // One thread and a paused clock: time passes only when all tasks wait for it. So days take
+    // seconds, and the same seed gives the same run.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
@@ -108,7 +108,7 @@ async fn simulate(
     let recorder = Arc::new(Recorder::new(Progress::new(options.format)));
     let ports = ports::simulated_ports(&sim, clients, &loaded, recorder.clone());
     let settings = loaded.update_settings(ports::SIMULATED_HOST.to_owned());
-    // A rehearsal is what somebody looks at before they approve, and nobody asks whether it runs.
+    // People read a simulation before they approve a plan, and `status` reads no heartbeat of it.
     let settings = UpdateSettings { approval: None, version: None, ..settings };
     let host = Host::new(ports, settings);
     sim.announce_artifact();
@@ -130,7 +130,7 @@ async fn simulate(
     }))
 }
 
-/// The organization of a file, or one that is made up.
+/// The organization of a file, or a generated one.
 pub fn snapshot(
     file_name: Option<&Path>,
     accounts: u32,

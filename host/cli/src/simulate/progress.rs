@@ -1,4 +1,4 @@
-//! How far a simulation is, on stderr: a bar in a terminal, a line at each tenth elsewhere.
+//! The progress of a simulation, on stderr: a bar in a terminal, a line at each tenth elsewhere.
 
 use std::io::{IsTerminal, stderr};
 use std::time::Duration;
@@ -17,7 +17,7 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// With JSON only a terminal is shown anything.
+    /// With JSON, progress is shown only in a terminal.
     pub fn new(format: Format) -> Self {
         let terminal = stderr().is_terminal();
         let bar = terminal.then(|| {
@@ -31,7 +31,7 @@ impl Progress {
         Self { bar, lines: !terminal && format == Format::Text, tenths: 0 }
     }
 
-    /// So many of so many accounts are done, after so much simulated time.
+    /// Shows that this many accounts are done after this simulated time.
     pub fn show(&mut self, done: u64, of: u64, after: Duration) {
         if let Some(bar) = &self.bar {
             bar.set_length(of);

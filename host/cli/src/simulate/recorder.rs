@@ -1,4 +1,4 @@
-//! Writes down what the engine does, for the report.
+//! Records the events of the engine for the report.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -14,18 +14,18 @@ use jiff::Timestamp;
 
 use super::progress::Progress;
 
-/// What became of an account's updates so far.
+/// The history of an account's updates so far.
 #[derive(Clone, Debug)]
 pub struct UpdateHistory {
     pub lane: String,
     pub attempts: u32,
-    /// Of the last attempt, as the host saw them.
+    /// The start of the last attempt, as the host observed it.
     pub start: Timestamp,
     pub end: Option<Timestamp>,
     pub last: LastAttempt,
 }
 
-/// How the last attempt stands.
+/// The state of the last attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LastAttempt {
     Running,
@@ -34,7 +34,7 @@ pub enum LastAttempt {
     DeadLettered(String),
 }
 
-/// What became of an event.
+/// The result of an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HandledEvent {
     pub event: Option<String>,
@@ -43,8 +43,8 @@ pub struct HandledEvent {
     pub reason: Option<String>,
 }
 
-/// Sees everything and keeps what the report needs: the last decision and the course of
-/// each account.
+/// Observes all events and keeps what the report needs: the last decision about each account and
+/// the history of its updates.
 pub struct Recorder {
     state: Mutex<RecorderState>,
 }
@@ -55,11 +55,11 @@ struct RecorderState {
     decisions: BTreeMap<AccountId, FinalDecision>,
     /// The first decision about each account.
     first_decisions: BTreeMap<AccountId, FinalDecision>,
-    /// Until when accounts were held that had not been started yet.
+    /// The ends of the holds of accounts that had not been started yet.
     held_until: BTreeMap<AccountId, Timestamp>,
     histories: BTreeMap<AccountId, UpdateHistory>,
     deliveries: BTreeMap<NotificationKey, Delivery>,
-    /// What became of events, and how often.
+    /// The results of events, and their numbers.
     events: Vec<(HandledEvent, u64)>,
     alerts: Vec<String>,
     outdated: u64,
@@ -93,7 +93,7 @@ impl Recorder {
         self.state().first_decisions.clone()
     }
 
-    /// Until when each account was held before its first update.
+    /// The end of each account's hold before its first update.
     pub fn held_until(&self) -> BTreeMap<AccountId, Timestamp> {
         self.state().held_until.clone()
     }
@@ -102,12 +102,12 @@ impl Recorder {
         self.state().histories.clone()
     }
 
-    /// The last that became of each notification.
+    /// The last result of each notification.
     pub fn deliveries(&self) -> Vec<Delivery> {
         self.state().deliveries.values().cloned().collect()
     }
 
-    /// What became of events, each kind once with how often, in the order in which they came.
+    /// The results of events, each once with its number, in the order of their first occurrence.
     pub fn events(&self) -> Vec<(HandledEvent, u64)> {
         self.state().events.clone()
     }
@@ -116,7 +116,7 @@ impl Recorder {
         self.state().alerts.clone()
     }
 
-    /// The policies that failed, those on trial as well.
+    /// The policies that failed, including monitored ones.
     pub fn failing_policies(&self) -> Vec<String> {
         let alerts = &self.state().alerts;
         let name = |subject: &String| {
@@ -130,7 +130,7 @@ impl Recorder {
     }
 
     fn state(&self) -> MutexGuard<'_, RecorderState> {
-        // Seen is whole after every statement, so that a poisoned one can be read.
+        // The state is consistent after every statement, so a poisoned lock can be used.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -142,11 +142,11 @@ impl Observer for Recorder {
         match event {
             EngineEvent::Swept { outdated, .. } => {
                 let open = u64::try_from(outdated).unwrap_or(u64::MAX);
-                // The first sweep sees them all; later ones see what is left.
+                // The first sweep finds all accounts; later ones find the rest.
                 state.outdated = state.outdated.max(open);
             }
             EngineEvent::Decided { account, decision } => {
-                // Only what is to be updated counts as still to be done.
+                // Only accounts that are to be updated count as remaining.
                 let skips = |decision: &FinalDecision| {
                     matches!(decision.outcome, DecisionOutcome::Skip { .. })
                 };
@@ -190,7 +190,7 @@ impl Observer for Recorder {
                         }
                     };
                 } else if let UpdateEnding::DeadLettered(reason) = ending {
-                    // Refused before it began.
+                    // Refused before the start.
                     let history = UpdateHistory {
                         lane: slot.lane.clone(),
                         attempts: 0,
@@ -202,8 +202,8 @@ impl Observer for Recorder {
                 }
             }
             EngineEvent::NotificationHandled(delivery) => {
-                // The last word counts: a failure may be made good. That it was told already is
-                // no news.
+                // The last result counts: a retry may succeed after a failure. That it was
+                // delivered already is not a new result.
                 let key = delivery.key.clone();
                 if delivery.outcome != DeliveryOutcome::AlreadyDelivered
                     || !state.deliveries.contains_key(&key)

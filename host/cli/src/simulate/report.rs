@@ -1,4 +1,4 @@
-//! What a simulation showed: the JSON document, from which the text is made as well.
+//! The report of a simulation: the JSON document. The text is made from the same data.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -21,11 +21,11 @@ use crate::formatting::{count, format_minute};
 use crate::plan;
 use crate::totals::Totals;
 
-/// The report. Times are in seconds since the beginning, when the new version was
-/// released and its event sent.
+/// The report. Times are in seconds since the beginning, when the new version was released and its
+/// event sent.
 #[derive(Debug, Serialize)]
 pub struct Report {
-    /// When it began.
+    /// The start of the simulation.
     pub at: Timestamp,
     pub accounts: Totals,
     pub operations: Operations,
@@ -33,16 +33,16 @@ pub struct Report {
     pub lanes: Vec<Lane>,
     pub timeline: Vec<TimelineEntry>,
     pub decisions: Vec<AccountDecision>,
-    /// The first decision about each account: what a plan for the same moment says.
+    /// The first decision about each account: the same as in a plan for the same moment.
     pub first_decisions: Vec<plan::AccountDecision>,
     pub notifications: Vec<Notification>,
     pub events: Vec<Event>,
     pub alerts: Vec<Alert>,
     pub aws_calls: BTreeMap<String, u64>,
-    /// The lane that was left waiting for an operator or for held accounts, and the lanes after it
-    /// with it.
+    /// The lane that still waits for an operator or for held accounts, together with the lanes
+    /// after it.
     pub waiting: Option<WaitingLane>,
-    /// Whether the same seed gives the same run again: not when a plugin ran into its
+    /// Whether the same seed gives the same run again. It does not when a plugin reached its
     /// timeout, which is in real time.
     pub reproducible: bool,
     /// The policies that failed.
@@ -55,7 +55,7 @@ pub struct Report {
 #[derive(Debug, Serialize)]
 pub struct WaitingLane {
     pub lane: String,
-    /// What it waits for.
+    /// What the lane waits for.
     pub why: String,
 }
 
@@ -85,19 +85,19 @@ impl From<BlockedLane> for WaitingLane {
 #[derive(Debug, Serialize)]
 pub struct Operations {
     pub started: usize,
-    /// Of those started, how many were not the first for their account.
+    /// How many of the started updates were retries.
     pub retried: usize,
     pub max_concurrent: usize,
 }
 
 #[derive(Debug, Serialize)]
 pub struct Time {
-    /// Until the host has written down how the last update ended.
+    /// Until the host has recorded the completion of the last update.
     pub virtual_seconds: f64,
-    /// When the same updates in the same order, lane after lane, could have ended at the earliest,
-    /// nothing before the moment until which it was held.
+    /// The earliest end of the same updates in the same order, lane after lane, where no account
+    /// starts before the end of its hold.
     pub lower_bound_seconds: f64,
-    /// Whether a hold counts in it.
+    /// Whether a hold affects it.
     #[serde(skip)]
     pub held: bool,
     pub real_seconds: f64,
@@ -123,7 +123,7 @@ pub struct TimelineEntry {
     pub end_s: Option<f64>,
     /// `succeeded`, `failed` or `running`.
     pub outcome: &'static str,
-    /// Updates of this account that were started.
+    /// Started updates of this account.
     pub attempts: u32,
     #[serde(skip)]
     pub reason: Option<String>,
@@ -137,7 +137,7 @@ pub struct AccountDecision {
     pub decision: &'static str,
     pub lane: Option<String>,
     pub reason: Option<String>,
-    /// The policy that decided; none when the configured default did.
+    /// The policy that decided; `None` when the configured default did.
     pub plugin: Option<String>,
 }
 
@@ -147,33 +147,33 @@ pub struct Notification {
     pub notifier: String,
     /// The account, if it is about one.
     pub account: Option<AccountId>,
-    /// What it is about, for people.
+    /// The subject, for people.
     #[serde(skip)]
     pub about: String,
-    /// `told`, `recorded`, `skipped`, `held` or `failed`.
+    /// `told`, `recorded`, `skipped`, `held` or `failed`: `told` means delivered.
     pub outcome: String,
-    /// What the other system calls it.
+    /// The reference in the other system.
     pub reference: Option<String>,
-    /// By which rule it was not told.
+    /// The rule by which it was skipped.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rule: Option<NoDeliveryReason>,
     #[serde(skip)]
     pub detail: Option<String>,
 }
 
-/// What became of events of one kind that came to the notifiers.
+/// The result of events of one kind that the notifiers got.
 #[derive(Debug, Serialize)]
 pub struct Event {
-    /// Its name; none when it can't be read.
+    /// Its name; `None` when it can't be read.
     pub event: Option<String>,
     /// `notified`, `queued`, `ignored` or `failed`.
     pub outcome: String,
-    /// By which rule it was ignored.
+    /// The rule by which it was ignored.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rule: Option<NoDeliveryReason>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// How many there were.
+    /// The number of such events.
     pub times: u64,
 }
 
@@ -182,7 +182,7 @@ pub struct Alert {
     pub subject: String,
 }
 
-/// Where a report comes from.
+/// The data that a report is made from.
 pub struct ReportInput<'a> {
     pub options: &'a Simulate,
     pub config: &'a Config,
@@ -306,7 +306,7 @@ impl Report {
 }
 
 impl Report {
-    /// What went wrong: a pipeline is to stop for it. None where all is well.
+    /// The failures that a CI pipeline should stop for. Empty if there are none.
     pub fn failures(&self) -> Vec<String> {
         let of = |number: usize, thing: &str, what: &str| {
             (number > 0).then(|| format!("{} {what}", count(number, thing)))
@@ -331,7 +331,7 @@ impl Report {
     }
 }
 
-/// The updates that have ended, for the lower bound.
+/// The completed updates, for the lower bound.
 fn jobs(
     config: &Config,
     own: &[LoggedOperation],
@@ -352,7 +352,7 @@ fn jobs(
     own.iter().filter_map(job).collect()
 }
 
-/// What the lanes allow, for the lower bound.
+/// The limits of the lanes, for the lower bound.
 fn limits(config: &Config) -> Vec<LaneLimits> {
     let most = config.updates.max_concurrent_operations;
     let lanes = config.rules().lanes;
@@ -438,9 +438,9 @@ fn accounts(
             (Some(LastAttempt::DeadLettered(_)), _) => &mut failed,
             _ if account.state.is_some_and(AccountState::is_closed) => &mut accounts.closed,
             _ if !account.enrolled => &mut not_enrolled,
-            // A decision tells that it was due, or left alone by a rule of the config.
+            // A decision shows that it was due, or excluded by a rule of the config.
             (_, Some(&"skip")) => &mut accounts.skipped,
-            // From the beginning, or brought there by someone else.
+            // Current from the beginning, or updated by somebody else.
             _ if current.contains(id) => &mut accounts.current,
             (_, Some(&"hold")) => &mut accounts.held,
             (_, None) => &mut accounts.skipped,
@@ -463,7 +463,7 @@ fn most_at_once(runs: &[&LoggedOperation]) -> usize {
         changes.push((run.start, 1));
         changes.extend(run.end.map(|end| (end, -1)));
     }
-    // An end comes before a start of the same moment.
+    // At the same moment, an end comes before a start.
     changes.sort_unstable();
     let (mut now, mut most) = (0isize, 0isize);
     for (_, change) in changes {

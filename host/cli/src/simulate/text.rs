@@ -1,4 +1,4 @@
-//! The report as a person reads it, within 80 columns and without colour.
+//! The report as text, within 80 columns and without colour.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -9,7 +9,7 @@ use crate::formatting::{count, format_duration, list, paragraph, thousands, writ
 
 /// Columns of the timeline.
 const TIMELINE_COLUMNS: usize = 64;
-/// Accounts that are listed one by one before the rest is only counted.
+/// Most accounts that are listed one by one; the others are counted.
 const MAX_LISTED: usize = 8;
 
 /// Renders the report.
@@ -115,7 +115,7 @@ fn time(report: &Report, out: &mut String) -> std::fmt::Result {
     Ok(())
 }
 
-/// Nothing for a config without notifiers.
+/// Writes nothing for a config without notifiers.
 fn notifications(report: &Report, out: &mut String) -> std::fmt::Result {
     if report.notifications.is_empty() {
         return Ok(());
@@ -139,7 +139,7 @@ fn notifications(report: &Report, out: &mut String) -> std::fmt::Result {
     Ok(())
 }
 
-/// The events that nothing was done about, and by which rule.
+/// The ignored events, and by which rule.
 fn ignored(report: &Report, out: &mut String) -> std::fmt::Result {
     let events: Vec<_> = report.events.iter().filter(|event| event.rule.is_some()).collect();
     if events.is_empty() {
@@ -171,7 +171,7 @@ fn alerts(report: &Report, out: &mut String) -> std::fmt::Result {
     Ok(())
 }
 
-/// One row for each slot: which lane's update it ran, over time.
+/// One row for each slot: the lanes whose updates it ran, over time.
 fn timeline(report: &Report, out: &mut String) -> std::fmt::Result {
     let mut runs: Vec<&TimelineEntry> =
         report.timeline.iter().filter(|run| run.end_s.is_some()).collect();

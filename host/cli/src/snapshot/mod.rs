@@ -1,5 +1,5 @@
-//! `groundcrew snapshot`: the live organization in a file, for `simulate` and `plan`. Changes
-//! nothing in AWS.
+//! `groundcrew snapshot`: writes the live organization to a file, for `simulate` and `plan`.
+//! Changes nothing in AWS.
 
 mod partial;
 mod progress;
@@ -30,9 +30,9 @@ use partial::PartialFile;
 use progress::Progress;
 use summary::Summary;
 
-/// What was read is written down so often.
+/// How often the data is saved.
 const SAVE_INTERVAL: Duration = Duration::from_secs(2);
-/// And shown so often.
+/// How often the progress is shown.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(200);
 
 pub fn run(options: &Snapshot) -> Result<(), CommandError> {
@@ -47,12 +47,12 @@ pub fn run(options: &Snapshot) -> Result<(), CommandError> {
     runtime.block_on(take_snapshot(&config, &options.out))
 }
 
-/// The live organization, for commands that need it at once.
+/// The live organization, for commands that use it at once.
 pub async fn read_live(config: &Config) -> Result<core::Snapshot, CommandError> {
     Ok(read_organization(config, None).await?.snapshot)
 }
 
-/// One account of the live organization, as a snapshot of it alone.
+/// One account of the live organization, as a snapshot that contains only it.
 pub async fn read_live_account(
     config: &Config,
     id: &AccountId,
@@ -65,7 +65,7 @@ pub async fn read_live_account(
     let mut unfinished_snapshot = UnfinishedSnapshot::new(source, Timestamp::now());
     match account {
         Ok(account) => unfinished_snapshot.accounts.items.push(SnapshotAccount::from(&*account)),
-        // An organization without it.
+        // The organization doesn't have the account.
         Err(error) if error.class == ErrorClass::NotFound => {}
         Err(error) => return Err(snapshot_error(error)),
     }
@@ -91,7 +91,7 @@ async fn take_snapshot(config: &Config, out: &Path) -> Result<(), CommandError> 
     let began = Instant::now();
     let partial = (out != Path::new("-")).then(|| PartialFile::for_output(out));
     if partial.is_some() {
-        // Found out before the long work.
+        // Checked before the long work.
         check_writable(out).map_err(|error| CommandError::unwritable(out, error, "--out"))?;
     }
     let Organization { snapshot, tag_source, ports } =
@@ -121,14 +121,14 @@ async fn take_snapshot(config: &Config, out: &Path) -> Result<(), CommandError> 
     Ok(())
 }
 
-/// An organization that was read, and how.
+/// An organization that was read, and the counts of the reading.
 struct Organization {
     snapshot: core::Snapshot,
     tag_source: Option<TagSource>,
     ports: ReadOnlyPorts,
 }
 
-/// Reads the organization; goes on where `partial` says that an earlier run has stopped.
+/// Reads the organization; continues an earlier run that `partial` contains.
 async fn read_organization(
     config: &Config,
     partial: Option<&PartialFile>,
@@ -191,7 +191,7 @@ fn this_second() -> Timestamp {
     Timestamp::from_second(now.as_second()).unwrap_or(now)
 }
 
-/// What an earlier run has left, or nothing yet.
+/// The partial snapshot of an earlier run, or an empty one.
 fn resume_or_start(
     config: &Config,
     factory: &AccountFactory,
@@ -213,7 +213,7 @@ fn snapshot_error(error: AwsError) -> CommandError {
     }
 }
 
-/// Waits until the process is asked to end; answers by which signal.
+/// Waits until the process receives a signal to end; returns the signal's name.
 async fn wait_for_signal() -> &'static str {
     use tokio::signal::unix::{SignalKind, signal};
     let waits = |kind| async move {
@@ -221,7 +221,7 @@ async fn wait_for_signal() -> &'static str {
             Ok(mut signals) => {
                 signals.recv().await;
             }
-            // Then it ends as processes do by themselves: what was saved last is there.
+            // Then the signal ends the process by default: the last save remains.
             Err(_) => std::future::pending().await,
         }
     };

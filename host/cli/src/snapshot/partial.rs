@@ -1,4 +1,4 @@
-//! What was read so far, in a file beside the one to be written.
+//! The partial snapshot, in a file beside the output file.
 
 use std::cell::Cell;
 use std::io::ErrorKind;
@@ -13,27 +13,27 @@ use crate::files::{with_suffix, write_atomic};
 use crate::formatting::{count, format_duration};
 use crate::output::print_stderr;
 
-/// What is older is read anew: an organization changes.
+/// An older partial snapshot is discarded: an organization changes.
 const MAX_AGE: Duration = Duration::from_secs(6 * 3600);
 
 /// The file.
 pub struct PartialFile {
     path: PathBuf,
-    /// Whether what was saved last is there.
+    /// Whether the last save succeeded.
     saved: Cell<bool>,
-    /// Whether it was told that it isn't.
+    /// Whether a failed save was reported.
     warned: Cell<bool>,
 }
 
 impl PartialFile {
-    /// That of a snapshot to be written there.
+    /// The file for a snapshot with this output path.
     pub fn for_output(out: &Path) -> Self {
         let path = with_suffix(out, ".partial");
         Self { path, saved: Cell::new(false), warned: Cell::new(false) }
     }
 
-    /// What an earlier run has left of the same organization lately. Says on stderr whether
-    /// it is used.
+    /// The partial snapshot of a recent earlier run on the same organization. Reports on stderr
+    /// whether it is used.
     pub fn load(&self, source: &SnapshotSource, now: Timestamp) -> Option<UnfinishedSnapshot> {
         let name = self.path.display();
         let text = match files::read_text(&self.path, files::MAX_SNAPSHOT_BYTES) {
@@ -63,8 +63,8 @@ impl PartialFile {
         }
     }
 
-    /// Keeps what is known so far. That it can't be kept is told once: then a run that stops begins
-    /// anew, which is slower, and no more.
+    /// Saves the partial snapshot. A failure is reported once: it only means that a run that stops
+    /// has to start again, which is slower.
     pub fn save(&self, unfinished_snapshot: &UnfinishedSnapshot) {
         let written = serde_json::to_vec(unfinished_snapshot)
             .map_err(std::io::Error::from)
@@ -81,7 +81,7 @@ impl PartialFile {
         }
     }
 
-    /// How to go on.
+    /// How to continue.
     pub fn resume_hint(&self) -> String {
         match self.saved.get() {
             true => format!(
@@ -94,7 +94,7 @@ impl PartialFile {
         }
     }
 
-    /// Removes it. Left behind, it would only be read again.
+    /// Removes the file, so that a later run doesn't read it.
     pub fn remove(&self) {
         if self.saved.get()
             && let Err(error) = std::fs::remove_file(&self.path)
@@ -104,7 +104,7 @@ impl PartialFile {
     }
 }
 
-/// The reading, or why it is of no use.
+/// The partial snapshot, or why it can't be used.
 fn parse_usable(
     text: &str,
     source: &SnapshotSource,
@@ -116,7 +116,7 @@ fn parse_usable(
         let SnapshotSource { region, product } = &unfinished_snapshot.source;
         return Err(format!("is of another organization or Region ({product} in {region})"));
     }
-    // Of the future is no better than old.
+    // A time in the future counts as too old.
     let age = Duration::try_from(now - unfinished_snapshot.began).unwrap_or(Duration::MAX);
     match age <= MAX_AGE {
         true => Ok(unfinished_snapshot),

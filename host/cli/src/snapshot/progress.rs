@@ -1,4 +1,4 @@
-//! How far a reading is, on stderr: a line that changes in a terminal, a few lines elsewhere.
+//! The progress of reading, on stderr: a line that changes in a terminal, a few lines elsewhere.
 
 use std::io::{IsTerminal, stderr};
 
@@ -43,7 +43,7 @@ impl Progress {
         }
     }
 
-    /// So many of so many accounts were asked for their tags.
+    /// Shows for how many accounts the tags were read.
     fn show_asked(&mut self, asked: usize, of: usize) {
         let tenths = (asked * 10).checked_div(of).unwrap_or(0);
         match &self.bar {
@@ -68,7 +68,7 @@ impl Progress {
         }
     }
 
-    /// Shows the last of it, and clears the bar.
+    /// Shows the final state, and clears the bar.
     pub fn finish(&mut self, progress: ReadProgress) {
         self.show(progress);
         if let Some(bar) = &self.bar {

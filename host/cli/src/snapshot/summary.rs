@@ -1,4 +1,4 @@
-//! What was read, for a person: within 80 columns and without colour.
+//! The summary of a snapshot as text: within 80 columns and without colour.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -12,9 +12,9 @@ use groundcrew_core::unfinished_snapshot::TagSource;
 
 use crate::formatting::{count, list, paragraph, thousands, write_aws_calls};
 
-/// What a run has come to.
+/// The result of a run.
 pub struct Summary<'a> {
-    /// Where the snapshot is.
+    /// The path of the snapshot.
     pub output_path: &'a Path,
     pub snapshot: &'a Snapshot,
     pub tag_source: Option<&'a TagSource>,
@@ -102,7 +102,7 @@ impl Summary<'_> {
     }
 }
 
-/// `: 9 active, 1 closed`; nothing of nothing.
+/// `: 9 active, 1 closed`; empty without things.
 fn tally(things: impl Iterator<Item = &'static str>) -> String {
     let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
     for thing in things {

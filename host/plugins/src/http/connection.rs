@@ -1,6 +1,5 @@
-//! From a URL to a connection: the name is resolved once, its addresses are checked, and one
-//! of those that were checked is connected to. So no second answer of a name server can lead
-//! elsewhere.
+//! From a URL to a connection. The name is resolved once, its addresses are checked, and the
+//! connection goes to one of the checked addresses. So a second DNS response can't redirect it.
 
 use std::net::SocketAddr;
 
@@ -23,10 +22,10 @@ use super::network::Network;
 use super::tls::Tls;
 use super::transport::USER_AGENT_VALUE;
 
-/// Addresses of a name that are tried. One that is down must not use up the time of all.
+/// How many addresses of a name are tried, so that unreachable ones don't use up the time.
 const MAX_ADDRESSES: usize = 3;
 
-/// What requests are written to and answers are read from.
+/// A stream to which requests are written and from which responses are read.
 pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
@@ -41,7 +40,7 @@ pub(super) async fn open(
     open_recording(network, tls, grant, url, &mut Vec::new()).await
 }
 
-/// The same. Notes the addresses of the host, those that are refused included.
+/// The same. Records the addresses of the host, including those that are refused.
 pub(super) async fn open_recording(
     network: &dyn Network,
     tls: &Tls,
@@ -61,7 +60,7 @@ pub(super) async fn open_recording(
                 *addresses = vec![SocketAddr::new(address, url.port())];
                 allowed(url, addresses, grant.allow_private)?;
             }
-            // The operator named the proxy: it may be anywhere, and usually is nearby.
+            // The operator named the proxy: it may have any address, usually a private one.
             let stream = connect(network, proxy, &resolve(network, proxy).await?).await?;
             match url.scheme() {
                 Scheme::Http => Box::new(stream),
@@ -89,7 +88,7 @@ async fn resolve(network: &dyn Network, url: &Url) -> Result<Vec<SocketAddr>, Ht
     }
 }
 
-/// Those of the addresses that may be reached; an error when that is none.
+/// The addresses that the grant allows; an error when there are none.
 fn allowed(
     url: &Url,
     addresses: &[SocketAddr],
@@ -129,7 +128,7 @@ async fn connect(
     }))
 }
 
-/// Has a proxy open a tunnel to the host (RFC 9110, 9.3.6).
+/// Opens a tunnel to the host through a proxy (RFC 9110, 9.3.6).
 async fn tunnel(
     stream: TcpStream,
     proxy: &Url,
@@ -153,7 +152,7 @@ async fn tunnel(
         .map_err(|error| refused(error.to_string()))?;
     let broken = |error: hyper::Error| refused(error.to_string());
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
-    // Dropped when the tunnel is there: then the connection has been handed over.
+    // Dropped when the tunnel is open: the connection has been handed over by then.
     let _driving = runtime::spawn(connection.with_upgrades());
     let answer = sender.send_request(request).await.map_err(broken)?;
     if answer.status() != StatusCode::OK {
@@ -163,7 +162,7 @@ async fn tunnel(
     Ok(TokioIo::new(upgraded))
 }
 
-/// Starts TLS, the certificate being checked against the URL's host.
+/// Starts TLS. The certificate is checked against the URL's host.
 async fn encrypt(
     tls: &Tls,
     grant: &HttpGrant,
@@ -192,7 +191,7 @@ async fn encrypt(
     Ok(Box::new(stream))
 }
 
-/// Why a certificate is not trusted, with dates as people read them.
+/// Why a certificate is not trusted, with dates in a readable form.
 fn untrusted_reason(error: &CertificateError) -> (UntrustedReason, String) {
     use CertificateError as Error;
     let date = |time: &UnixTime| {
@@ -200,7 +199,7 @@ fn untrusted_reason(error: &CertificateError) -> (UntrustedReason, String) {
         time.map_or_else(|| "a time out of range".to_owned(), |time| time.to_string())
     };
     match error {
-        // A signature that is not that of an issuer of the same name, who is trusted.
+        // The signature is not that of the trusted issuer of the same name.
         Error::UnknownIssuer | Error::BadSignature => {
             (UntrustedReason::UnknownIssuer, error.to_string())
         }

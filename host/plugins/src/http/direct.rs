@@ -26,11 +26,11 @@ use super::signature;
 use super::tls::Tls;
 use super::transport::{HttpCall, HttpTransport, USER_AGENT_VALUE};
 
-/// Longest head of an answer, in bytes. What plugins get is bounded as well.
+/// Longest head of a response, in bytes. What plugins receive has a limit of its own.
 const MAX_HEAD: usize = 64 << 10;
 
-/// Sends requests over the network: one connection for each, HTTP/1.1, no redirect followed.
-/// A notification makes two or three requests, minutes apart from the next one.
+/// Sends requests over the network: one connection for each, HTTP/1.1, no redirects followed. A
+/// delivery makes two or three requests, minutes apart from the next delivery.
 pub struct DirectHttp {
     network: Arc<dyn Network>,
     secrets: Secrets,
@@ -39,12 +39,12 @@ pub struct DirectHttp {
 }
 
 impl DirectHttp {
-    /// Over this system's network. The clock's time goes into signatures.
+    /// Uses this system's network. Signatures contain the clock's time.
     pub fn new(secrets: Secrets, clock: Arc<dyn Clock>) -> Self {
         Self::with_network(Arc::new(SystemNetwork), secrets, clock)
     }
 
-    /// Over another network.
+    /// Uses another network.
     pub fn with_network(
         network: Arc<dyn Network>,
         secrets: Secrets,
@@ -65,7 +65,7 @@ impl DirectHttp {
         &self.secrets
     }
 
-    /// The request as it is sent, and what takes its secrets out of the answer.
+    /// The request as it is sent, and the redactor that removes its secrets from the response.
     async fn add_headers(
         &self,
         grant: &HttpGrant,
@@ -94,7 +94,7 @@ impl DirectHttp {
         if !headers.contains_key(USER_AGENT) {
             headers.insert(USER_AGENT, HeaderValue::from_static(USER_AGENT_VALUE));
         }
-        // What is compressed can't be searched for what it repeats.
+        // A compressed response can't be searched for repeated secrets.
         if grant.secrets().next().is_some() {
             headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         }
@@ -105,14 +105,14 @@ impl DirectHttp {
             let (name, value) = header_field(&sign.header, &signature, what, &sign.key)?;
             headers.insert(name, value);
         }
-        // After all others: where a request goes is not the plugin's to say.
+        // Set after all others: a plugin can't decide where a request goes.
         if let Ok(host) = HeaderValue::try_from(url.authority()) {
             headers.insert(HOST, host);
         }
         Ok((request, redactor))
     }
 
-    /// Path and query, with the secrets of the grant in the place of their placeholders.
+    /// Path and query, with the secrets of the grant in place of their placeholders.
     pub(super) async fn fill_placeholders(
         &self,
         grant: &HttpGrant,
@@ -166,7 +166,7 @@ impl HttpTransport for DirectHttp {
             sent.store(true, Ordering::Relaxed);
             answered.store(0, Ordering::Relaxed);
             let answer = send_and_read(stream, request, url, max_response, answered).await?;
-            // Perhaps for a secret that was rotated a minute ago.
+            // The secret may have been rotated a minute ago.
             if !may_reject_secret(grant, answer.status())
                 || read_anew
                 || !self.invalidate_secrets(grant)
@@ -179,7 +179,8 @@ impl HttpTransport for DirectHttp {
 }
 
 impl DirectHttp {
-    /// Has stored secrets of a grant read anew. Answers whether it has any.
+    /// Drops the stored secrets of a grant, so that they are read again. Answers whether there were
+    /// any.
     fn invalidate_secrets(&self, grant: &HttpGrant) -> bool {
         let mut any = false;
         for secret in grant.secrets() {
@@ -189,8 +190,8 @@ impl DirectHttp {
     }
 }
 
-/// Whether an answer may mean that a secret is wrong. Where the URL is the secret, a wrong one
-/// leads to nothing: Slack and Discord answer 404 to it, or 410.
+/// Whether a response may mean that a secret is wrong. If the URL contains the secret, a wrong one
+/// finds nothing: Slack and Discord respond with 404, or 410.
 fn may_reject_secret(grant: &HttpGrant, status: StatusCode) -> bool {
     match status {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => true,
@@ -199,7 +200,7 @@ fn may_reject_secret(grant: &HttpGrant, status: StatusCode) -> bool {
     }
 }
 
-/// The answer without what it repeats of the request's secrets.
+/// The response without the secrets of the request that it repeats.
 fn redacted(answer: Response<Bytes>, redactor: &Redactor) -> Response<Bytes> {
     let (mut parts, body) = answer.into_parts();
     for value in parts.headers.values_mut() {
@@ -221,7 +222,7 @@ fn redacted(answer: Response<Bytes>, redactor: &Redactor) -> Response<Bytes> {
     Response::from_parts(parts, body)
 }
 
-/// A header field, its value kept out of every log.
+/// A header field whose value is kept out of every log.
 fn header_field(
     name: &str,
     value: &Secret,
@@ -238,8 +239,8 @@ fn header_field(
     Ok((name, value))
 }
 
-/// What stands in the request line: path and query, and for a proxy that is asked for a
-/// resource the whole URL (RFC 9112, 3.2).
+/// The target in the request line: path and query, or the whole URL when a proxy gets the request
+/// (RFC 9112, 3.2).
 fn request_target(grant: &HttpGrant, url: &Url, uri: Uri) -> Uri {
     let mut parts = uri.clone().into_parts();
     let whole = grant.proxy.is_some() && url.scheme() == Scheme::Http;
@@ -249,7 +250,7 @@ fn request_target(grant: &HttpGrant, url: &Url, uri: Uri) -> Uri {
     Uri::from_parts(parts).unwrap_or(uri)
 }
 
-/// Sends the request and reads the whole answer.
+/// Sends the request and reads the whole response.
 async fn send_and_read(
     stream: Box<dyn Stream>,
     request: Request<Full<Bytes>>,
@@ -267,7 +268,7 @@ async fn send_and_read(
         .handshake(TokioIo::new(stream))
         .await
         .map_err(broken)?;
-    // Ends when it is dropped, and the connection with it.
+    // The task and the connection end when it is dropped.
     let _driving = runtime::spawn(connection);
     let answer = sender.send_request(request).await.map_err(broken)?;
     answered.store(answer.status().as_u16(), Ordering::Relaxed);
@@ -280,7 +281,7 @@ async fn send_and_read(
         }
         Err(error) => match error.downcast::<hyper::Error>() {
             Ok(source) => Err(broken(*source)),
-            // `Limited` fails by its limit or by what the body fails with: nothing else.
+            // `Limited` fails only because of its limit or with the error of the body.
             Err(_) => Err(HttpFailure::TooLarge { host: host(), limit: max_response }),
         },
     }

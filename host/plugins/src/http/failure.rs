@@ -1,4 +1,4 @@
-//! Why a request got no answer.
+//! Why a request got no response.
 
 use std::io;
 use std::net::IpAddr;
@@ -10,15 +10,15 @@ use wasmtime_wasi_http::Error as Code;
 
 use super::secrets::SecretError;
 
-/// A request that got no answer. What it says is for the operator; the plugin gets a code.
-/// Header fields and bodies are never part of it.
+/// A request that got no response. The text is for the operator; the plugin gets a code. It never
+/// contains header fields or bodies.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum HttpFailure {
-    /// This process sends nothing.
+    /// This process sends no requests.
     #[error("this command sends no HTTP requests")]
     Offline,
-    /// A secret that the grant names can't be had.
+    /// A secret that the grant names can't be read.
     #[error("the secret for {what} can't be had: {source}")]
     Secret {
         /// What it is for.
@@ -34,7 +34,7 @@ pub enum HttpFailure {
         /// Why.
         reason: String,
     },
-    /// The system has no certificates that could be trusted.
+    /// The system has no trusted certificates.
     #[error("no trusted certificates were found on this system: {0}; name some by `ca_file`")]
     NoCertificates(String),
     /// The host's name has no address.
@@ -45,7 +45,7 @@ pub enum HttpFailure {
         /// Why.
         reason: String,
     },
-    /// The host's name has no address that may be reached.
+    /// The host's name has no address that is allowed.
     #[error(
         "{host} has the address {address}, which is {kind}{}",
         match kind.can_be_allowed() {
@@ -59,13 +59,13 @@ pub enum HttpFailure {
         host: String,
         /// The address; the first of several.
         address: IpAddr,
-        /// What is special about it.
+        /// Why it is not allowed.
         kind: AddressKind,
     },
     /// No connection.
     #[error("no connection to {to}: {source}")]
     Connect {
-        /// Whom to.
+        /// The host or proxy.
         to: String,
         /// Why.
         source: io::Error,
@@ -75,9 +75,9 @@ pub enum HttpFailure {
     Proxy {
         /// The proxy.
         proxy: String,
-        /// Where the tunnel was to lead.
+        /// The host at the end of the tunnel.
         host: String,
-        /// What the proxy says.
+        /// The message of the proxy.
         reason: String,
     },
     /// The other side's certificate is not trusted.
@@ -98,7 +98,7 @@ pub enum HttpFailure {
         /// Why.
         source: io::Error,
     },
-    /// The connection broke, or what came over it was no answer.
+    /// The connection broke, or the bytes received were not a response.
     #[error("no complete answer from {host}: {source}")]
     Broken {
         /// The name.
@@ -106,7 +106,7 @@ pub enum HttpFailure {
         /// Why.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// The answer has a head that is too large.
+    /// The head of the response is too large.
     #[error("the answer of {host} has too many header fields, or too long ones: {source}")]
     HeadTooLarge {
         /// The name.
@@ -114,7 +114,7 @@ pub enum HttpFailure {
         /// What is wrong with it.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// The other side has said that all is well, and the rest of its answer did not come.
+    /// The status was a success, and the rest of the response was not received.
     #[error("the answer {status} is cut off: {source}")]
     Truncated {
         /// The status.
@@ -122,7 +122,7 @@ pub enum HttpFailure {
         /// Why.
         source: Box<HttpFailure>,
     },
-    /// The answer has more bytes than `limits.http_response`.
+    /// The response has more bytes than `limits.http_response`.
     #[error(
         "the answer of {host} has more than {limit} bytes: raise `limits.http_response` if that \
          is right"
@@ -145,20 +145,20 @@ pub enum HttpFailure {
 /// Why a certificate is not trusted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UntrustedReason {
-    /// Nobody who is trusted has issued it.
+    /// No trusted authority has issued it.
     UnknownIssuer,
     /// It is for another name.
     NameMismatch,
-    /// It was valid once.
+    /// It has expired.
     Expired,
-    /// It will be valid.
+    /// It is not valid yet.
     NotYetValid,
     /// Anything else.
     Other,
 }
 
 impl HttpFailure {
-    /// What the plugin is told.
+    /// The error code that the plugin gets.
     pub(crate) fn code(&self) -> Code {
         match self {
             Self::Offline | Self::Address { .. } => Code::HttpRequestDenied,

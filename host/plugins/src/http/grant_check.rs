@@ -1,4 +1,4 @@
-//! What of a grant is in place, found out without a notification: for whoever sets it up.
+//! Checks a grant without a notification, for somebody who sets it up.
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU16};
@@ -18,14 +18,14 @@ use super::failure::{HttpFailure, UntrustedReason};
 use super::secrets::SecretError;
 use super::transport::{HttpCall, HttpTransport as _};
 
-/// Longest body of an answer that is read: HEAD has none.
+/// Longest body of a response that is read: HEAD has none.
 const MAX_RESPONSE_BYTES: u64 = 64 << 10;
 
 impl DirectHttp {
-    /// Finds out whether the secrets of a grant can be had and its host be reached. With `probe` a
-    /// request is sent as well: HEAD, which changes nothing (RFC 9110, 9.2.1), with the secrets
-    /// that a notifier's requests would have. Each secret, the connection and the request take
-    /// `patience` at most.
+    /// Checks whether the secrets of a grant can be read and whether its host can be reached. With
+    /// `probe` it also sends a request: HEAD, which changes nothing (RFC 9110, 9.2.1), with the
+    /// secrets of a notifier's requests. Each secret, the connection and the request take at most
+    /// the time limit.
     pub async fn check_grant(
         &self,
         grant: &HttpGrant,
@@ -49,7 +49,7 @@ impl DirectHttp {
         GrantFacts { grant: grant.to_string(), secrets, addresses, connection, probe }
     }
 
-    /// The secrets of a grant, each looked for as a request would.
+    /// The secrets of a grant, each read as for a request.
     async fn secrets_of(&self, grant: &HttpGrant, time_limit: Duration) -> Vec<SecretFacts> {
         let each = secrets_of(grant).map(|(what, secret)| async move {
             let read = tokio::time::timeout(time_limit, self.secrets().read(secret)).await;
@@ -62,7 +62,7 @@ impl DirectHttp {
         join_all(each).await
     }
 
-    /// Notes of the secrets that can't take the place of their placeholders.
+    /// Records which secrets are not valid in the place of their placeholders.
     async fn check_placeholders(
         &self,
         grant: &HttpGrant,
@@ -75,7 +75,7 @@ impl DirectHttp {
         let filled = self.fill_placeholders(grant, &grant.url, &parts, &mut redactor);
         let filled = tokio::time::timeout(time_limit, filled).await;
         let Ok(Err(HttpFailure::Secret { source, .. })) = filled else { return };
-        // Where it is none alone, all of them are told.
+        // If none is invalid by itself, all of them are named.
         let name = match &source {
             SecretError::NotUrlSafe { source, .. } => source.name.as_deref(),
             _ => None,
@@ -134,7 +134,7 @@ fn timeout_message(time_limit: Duration) -> String {
     format!("it took longer than {} seconds", time_limit.as_secs())
 }
 
-/// A request for what is granted, as a plugin would hand it over.
+/// A request that the grant covers, as a plugin would make it.
 fn head_request(grant: &HttpGrant) -> Result<Request<Bytes>, hyper::http::Error> {
     let uri = match grant.query.is_empty() {
         true => grant.url.path().to_owned(),
@@ -143,7 +143,7 @@ fn head_request(grant: &HttpGrant) -> Result<Request<Bytes>, hyper::http::Error>
     Request::builder().method(Method::HEAD).uri(uri).body(Bytes::new())
 }
 
-/// What kind of obstacle a failure is. Those that no connection has are for whoever is asked.
+/// The kind of a connection failure. Any other failure counts as `NoConnection`.
 fn obstacle(failure: &HttpFailure) -> ConnectionFailure {
     use ConnectionFailureKind as Kind;
     let kind = match failure {
@@ -175,7 +175,7 @@ fn secrets_of(grant: &HttpGrant) -> impl Iterator<Item = (String, &HttpSecret)> 
     headers.chain(placeholders).chain(signature)
 }
 
-/// What the secret of a placeholder is for.
+/// The purpose of a placeholder's secret.
 fn placeholder_purpose(name: &str) -> String {
     format!("`{}`", core::placeholder(name))
 }

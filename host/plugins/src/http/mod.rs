@@ -1,9 +1,10 @@
 //! The capability `wasi:http`: requests that the host sends for a notifier.
 //!
-//! A plugin hands over a request; [`outgoing`] finds the grant that covers it and bounds what
-//! it costs; a [`HttpTransport`] sends it. [`DirectHttp`] is the one that reaches the network:
-//! it puts the secrets into URL and header fields ([`secrets`]), signs ([`signature`]), resolves the host's name once,
-//! checks the addresses and connects to one of those ([`connection`]).
+//! A plugin makes a request. [`outgoing`] finds the grant that covers it and enforces the limits.
+//! An [`HttpTransport`] sends it. [`DirectHttp`] is the transport that uses the network: it puts
+//! the secrets into URL and header fields ([`secrets`]), signs the request ([`signature`]),
+//! resolves the host's name once, checks the addresses and connects to one of them
+//! ([`connection`]).
 
 mod connection;
 mod direct;

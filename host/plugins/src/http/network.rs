@@ -1,4 +1,4 @@
-//! Names and connections: the two things that are done with the network.
+//! The two operations of the network: resolving names and connecting.
 
 use std::io;
 use std::net::SocketAddr;
@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use async_trait::async_trait;
 use tokio::net::TcpStream;
 
-/// The network. Tests script it.
+/// The network. Tests use a scripted one.
 #[async_trait]
 pub trait Network: Send + Sync {
     /// The addresses of a name, best first.
@@ -15,7 +15,7 @@ pub trait Network: Send + Sync {
     /// Why it has none.
     async fn resolve(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>>;
 
-    /// Connects to this very address.
+    /// Connects to exactly this address.
     ///
     /// # Errors
     /// Why it can't be reached.
@@ -34,7 +34,7 @@ impl Network for SystemNetwork {
 
     async fn connect(&self, address: SocketAddr) -> io::Result<TcpStream> {
         let stream = TcpStream::connect(address).await?;
-        // One small request and its answer: nothing to wait for.
+        // One small request and its response: there is nothing to wait for.
         stream.set_nodelay(true)?;
         Ok(stream)
     }

@@ -1,5 +1,5 @@
-//! What one instance makes of its grants: which requests are sent, how many, and what the
-//! operator is told of those that weren't.
+//! The HTTP of one instance: which requests are sent, how many, and what the operator learns about
+//! those that failed.
 
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,40 +16,39 @@ use super::transport::{HttpAccess, HttpCall};
 use crate::convert::truncate;
 use crate::log::PluginLog;
 
-/// Longest URI of a request, in bytes, and what its header fields may take in memory.
+/// Longest URI of a request, in bytes, and the memory that its header fields may take.
 const MAX_URI: usize = 8 << 10;
 const MAX_FIELDS: usize = 64 << 10;
-/// What is kept for the operator of one call: so many texts, of so many bytes each. They end in
-/// alerts and in the ledger.
+/// What is kept for the operator of one call: the number of texts, and the bytes of each. They are
+/// shown in alerts and kept in the ledger.
 const MAX_REPORTED_ERRORS: usize = 4;
 const MAX_TEXT: usize = 4 << 10;
 
-/// What one instance makes of its grants.
+/// The HTTP grants and limits in one instance.
 pub(crate) struct OutgoingHttp {
-    /// What `wasi:http` itself remembers.
+    /// The state of `wasi:http` itself.
     context: WasiHttpCtx,
     hooks: Hooks,
 }
 
-/// Where `wasi:http` asks the host.
+/// The hooks that `wasi:http` calls.
 struct Hooks {
     access: Option<Arc<HttpAccess>>,
     log: Arc<PluginLog>,
-    /// Whether a notification is told: nothing is sent while the plugin is loaded.
+    /// Whether a notification is being delivered: nothing is sent while the plugin is loaded.
     delivering: bool,
     calls: u32,
     outcome: Arc<RequestOutcomes>,
 }
 
-/// What has become of the requests so far. Shared with those that are under way.
+/// The results of the requests so far. Shared with the requests in flight.
 #[derive(Default)]
 struct RequestOutcomes {
     /// Whether a request changed something, or may have.
     had_effect: AtomicBool,
-    /// Requests that could, and of which it isn't known yet: a call that ends before that
-    /// leaves them here.
+    /// Requests in flight that could change something. A call that ends early leaves them here.
     in_flight: AtomicU32,
-    /// What the operator is told of requests that failed.
+    /// What the operator learns about requests that failed.
     errors: Mutex<Vec<String>>,
 }
 
@@ -61,12 +60,12 @@ impl OutgoingHttp {
         Self { context, hooks: Hooks { access, log, delivering: false, calls: 0, outcome } }
     }
 
-    /// What the implementation of `wasi:http` works on.
+    /// The parts that the implementation of `wasi:http` works on.
     pub(crate) fn parts(&mut self) -> (&mut WasiHttpCtx, &mut dyn WasiHttpHooks) {
         (&mut self.context, &mut self.hooks)
     }
 
-    /// A notification is told from now on.
+    /// Starts the delivery of a notification.
     pub(crate) fn begin_delivery(&mut self) {
         self.hooks.delivering = true;
     }
@@ -77,14 +76,14 @@ impl OutgoingHttp {
         had_effect.load(Ordering::Relaxed) || in_flight.load(Ordering::Relaxed) > 0
     }
 
-    /// What the operator should know of requests that were not sent or not answered.
+    /// What the operator should know about requests that were not sent or got no response.
     pub(crate) fn request_errors(&self) -> Vec<String> {
         self.hooks.outcome.errors.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
 impl Hooks {
-    /// What is needed to send a request; or why it is not sent.
+    /// What is needed to send a request, or why it is not sent.
     fn authorize(&mut self, method: &str, uri: &hyper::Uri) -> Result<GrantedRequest, DenyReason> {
         if !self.delivering {
             return Err(DenyReason::NotDelivering);
@@ -145,7 +144,7 @@ impl WasiHttpHooks for Hooks {
     fn send_request(
         &mut self,
         request: Request<WasiBody>,
-        // How long it waits is the host's to say: `limits.http_timeout`.
+        // The host decides how long it waits: `limits.http_timeout`.
         _options: Option<RequestOptions>,
         _failed: Box<BodyEnd>,
     ) -> Box<ResponseFuture> {
@@ -166,7 +165,7 @@ impl WasiHttpHooks for Hooks {
     }
 }
 
-/// Tells the operator, who sees more than the plugin.
+/// Logs for the operator, who sees more than the plugin.
 struct OperatorLog {
     outcome: Arc<RequestOutcomes>,
     log: Arc<PluginLog>,
@@ -216,14 +215,14 @@ async fn send_granted(
     let answer = answer.unwrap_or(Err(HttpFailure::Timeout(limits.timeout)));
     let status = answered.load(Ordering::Relaxed);
     let answer = answer.map_err(|failure| match failure {
-        // It was done, whatever else there was to say.
+        // The request took effect, whatever the rest of the response was.
         HttpFailure::Broken { .. } | HttpFailure::Timeout(_) if (200..300).contains(&status) => {
             HttpFailure::Truncated { status, source: Box::new(failure) }
         }
         failure => failure,
     });
     let had_effect = match &answer {
-        // What is refused has no effect; a server that fails may do so after it.
+        // A refused request has no effect; a server may fail after the effect.
         Ok(answer) => !answer.status().is_client_error(),
         Err(_) => sent.load(Ordering::Relaxed),
     };
@@ -237,7 +236,7 @@ async fn send_granted(
     })
 }
 
-/// The request with its whole body, and without the header fields that are the host's own.
+/// The request with its whole body, and without the header fields that the host sets.
 async fn collect_body(request: Request<WasiBody>, limit: u64) -> Result<Request<Bytes>, Code> {
     let (mut parts, body) = request.into_parts();
     let limit_bytes = usize::try_from(limit).unwrap_or(usize::MAX);
@@ -258,8 +257,8 @@ async fn collect_body(request: Request<WasiBody>, limit: u64) -> Result<Request<
     Ok(Request::from_parts(parts, body))
 }
 
-/// A request of a method that has a meaning for bodies says that there is none, where there is
-/// none (RFC 9110, 8.6). Otherwise hyper sets the length.
+/// A request without a body says so if its method has a meaning for bodies (RFC 9110, 8.6).
+/// Otherwise hyper sets the length.
 fn set_content_length(headers: &mut HeaderMap, method: &str, body: &Bytes) {
     if body.is_empty() && matches!(method, "POST" | "PUT" | "PATCH") {
         headers.insert(CONTENT_LENGTH, 0.into());

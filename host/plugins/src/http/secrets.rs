@@ -1,4 +1,4 @@
-//! Secrets, read when they are needed: one that is rotated is found by the next request.
+//! Secrets, read when they are needed, so that the next request uses a rotated secret.
 
 use std::io;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use groundcrew_core::ports::SecretStore;
 
 use crate::files;
 
-/// Looks an environment variable up.
+/// Looks up an environment variable.
 type Variable = dyn Fn(&str) -> Option<String> + Send + Sync;
 
 /// The environment, files, and a store of secrets.
@@ -18,7 +18,7 @@ pub struct Secrets {
     store: Arc<dyn SecretStore>,
 }
 
-/// A secret that can't be had. Says where it was to be found, never what was there.
+/// A secret that can't be read. The error names its location and never its value.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SecretError {
@@ -30,15 +30,15 @@ pub enum SecretError {
     File {
         /// Where it was to be found.
         location: SecretLocation,
-        /// Why it can't be read.
+        /// The location.
         source: io::Error,
     },
-    /// Secrets Manager doesn't hand it out.
+    /// Secrets Manager doesn't return it.
     #[error("{location}: {source}")]
     Store {
-        /// Where it was to be found.
+        /// The location.
         location: SecretLocation,
-        /// What AWS says.
+        /// The error of AWS.
         source: Box<AwsError>,
     },
     /// The secret isn't a JSON object with that field.
@@ -50,7 +50,7 @@ pub enum SecretError {
     /// It can't take the place of a placeholder in a URL.
     #[error("{places}: {source}")]
     NotUrlSafe {
-        /// Where it was found; of several, where they were.
+        /// The location, or all locations if it was found in several.
         places: String,
         /// Why it can't be a part of the URL.
         source: UnfitSecret,
@@ -58,19 +58,19 @@ pub enum SecretError {
 }
 
 impl SecretError {
-    /// Whether trying again can help.
+    /// Whether a retry can help.
     pub(crate) fn is_transient(&self) -> bool {
         matches!(self, Self::Store { source, .. } if source.class.is_retryable())
     }
 }
 
 impl Secrets {
-    /// This process's environment, and a store.
+    /// Reads from this process's environment and a store.
     pub fn from_process_env(store: Arc<dyn SecretStore>) -> Self {
         Self::new(|name| std::env::var(name).ok(), store)
     }
 
-    /// Another environment, and a store.
+    /// Reads from another environment and a store.
     pub fn new(
         variable: impl Fn(&str) -> Option<String> + Send + Sync + 'static,
         store: Arc<dyn SecretStore>,
@@ -78,7 +78,7 @@ impl Secrets {
         Self { variable: Box::new(variable), store }
     }
 
-    /// The secret as it goes into a header field, its prefix included.
+    /// The secret as the value of a header field, including its prefix.
     pub(crate) async fn read(&self, secret: &HttpSecret) -> Result<Secret, SecretError> {
         let HttpSecret { prefix, location } = secret;
         let value = self.value(location).await?;
@@ -89,7 +89,7 @@ impl Secrets {
         Ok(Secret::new(format!("{prefix}{text}")))
     }
 
-    /// Has what is kept of a secret forgotten. Answers whether any is.
+    /// Drops a stored secret. Answers whether there was one.
     pub(crate) fn forget(&self, secret: &HttpSecret) -> bool {
         match &secret.location {
             SecretLocation::SecretsManager { id, .. } => {

@@ -1,8 +1,8 @@
-//! Signatures, by which a receiver knows that a request is this host's and not an old one.
+//! Signatures, by which a receiver recognizes requests of this host and rejects old ones.
 //!
-//! The header field has the form `t=<time>,v1=<signature>`: the seconds since 1970 and, in
-//! hex, HMAC-SHA256 over `<time>.<body>`. A receiver computes it over the body as it came,
-//! compares it in constant time, and refuses times that are minutes away from its own.
+//! The header field has the form `t=<time>,v1=<signature>`: the seconds since 1970 and, in hex,
+//! HMAC-SHA256 over `<time>.<body>`. A receiver computes the signature over the received body,
+//! compares it in constant time, and refuses times that differ from its own by minutes.
 
 use data_encoding::HEXLOWER;
 use groundcrew_core::http::Secret;
@@ -23,7 +23,7 @@ pub(super) fn sign(key: &Secret, now: Timestamp, body: &[u8]) -> String {
 mod tests {
     use super::*;
 
-    /// Computed by `printf '1767323045.{"a":1}' | openssl dgst -sha256 -hmac key`.
+    /// Computed with `printf '1767323045.{"a":1}' | openssl dgst -sha256 -hmac key`.
     #[test]
     fn a_known_signature() {
         let now = "2026-01-02T03:04:05Z".parse().unwrap();

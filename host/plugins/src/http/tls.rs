@@ -1,4 +1,4 @@
-//! What is trusted: the system's certificates, or those of a grant's `ca_file`.
+//! The trusted certificates: the system's, or those of a grant's `ca_file`.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,16 +11,16 @@ use rustls::{ClientConfig, RootCertStore};
 use super::failure::HttpFailure;
 use crate::files;
 
-/// TLS, set up with the first request that needs it: reading the system's certificates takes
-/// longer than everything else in a cold start.
+/// TLS. Set up at the first request that needs it: reading the system's certificates takes longer
+/// than everything else in a cold start.
 #[derive(Default)]
 pub(super) struct Tls {
     system: Mutex<Option<Arc<ClientConfig>>>,
 }
 
 impl Tls {
-    /// For a grant. A `ca_file` is read anew by each request, so that one that is replaced is
-    /// found by the next.
+    /// The TLS configuration for a grant. A `ca_file` is read at each request, so that the next
+    /// request uses a replaced file.
     pub(super) fn config(&self, ca_file: Option<&Path>) -> Result<Arc<ClientConfig>, HttpFailure> {
         match ca_file {
             Some(path) => client_config(&read(path)?)
@@ -51,7 +51,7 @@ fn read(path: &Path) -> Result<Vec<CertificateDer<'static>>, HttpFailure> {
         .map_err(|error| unusable(error.to_string()))
 }
 
-/// A client that trusts those of the certificates that can be read.
+/// A client that trusts all of the certificates that can be read.
 fn client_config(certificates: &[CertificateDer<'static>]) -> Result<Arc<ClientConfig>, String> {
     let mut roots = RootCertStore::empty();
     let (usable, _) = roots.add_parsable_certificates(certificates.iter().cloned());

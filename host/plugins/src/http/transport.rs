@@ -1,4 +1,4 @@
-//! Requests that a grant covers, and what sends them.
+//! Requests that a grant covers, and the trait that sends them.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,10 +12,10 @@ use hyper::{Request, Response};
 
 use super::failure::HttpFailure;
 
-/// The `User-Agent` of requests that have none otherwise. GitHub refuses those without one.
+/// The `User-Agent` of requests that have no other. GitHub refuses requests without one.
 pub(crate) const USER_AGENT_VALUE: &str = concat!("groundcrew/", env!("CARGO_PKG_VERSION"));
 
-/// What a notifier is granted of HTTP.
+/// What a notifier may do over HTTP.
 #[derive(Clone)]
 pub struct HttpAccess {
     /// Which requests are sent, and what is added to them.
@@ -35,14 +35,14 @@ impl fmt::Debug for HttpAccess {
     }
 }
 
-/// Sends requests that a grant covers. A simulation brings its own.
+/// Sends requests that a grant covers. A simulation has its own implementation.
 #[async_trait]
 pub trait HttpTransport: Send + Sync {
-    /// Sends one request and reads the whole answer. May be dropped at any moment, which
-    /// ends the exchange.
+    /// Sends one request and reads the whole response. The future may be dropped at any moment,
+    /// which ends the exchange.
     ///
     /// # Errors
-    /// Why there is no answer.
+    /// Why there is no response.
     async fn send(&self, call: HttpCall<'_>) -> Result<Response<Bytes>, HttpFailure>;
 }
 
@@ -51,21 +51,21 @@ pub trait HttpTransport: Send + Sync {
 pub struct HttpCall<'a> {
     /// The grant.
     pub grant: &'a HttpGrant,
-    /// Where it goes.
+    /// The URL that the request is sent to.
     pub url: &'a Url,
     /// As the plugin made it, with its path and query as URI; without the header fields that
     /// are the host's own.
     pub request: Request<Bytes>,
-    /// Longest body of an answer, in bytes.
+    /// Longest body of a response, in bytes.
     pub max_response: u64,
-    /// To be set before the first byte of the request is sent: from then on the other system
-    /// may have it.
+    /// To be set before the first byte of the request is sent: from then on the other system may
+    /// have received it.
     pub sent: &'a AtomicBool,
-    /// To be set once the head of an answer has come, to its status: 0 before.
+    /// To be set to the status once the head of a response was received: 0 before.
     pub answered: &'a AtomicU16,
 }
 
-/// For commands that load notifiers and tell nobody.
+/// For commands that load notifiers and deliver nothing.
 #[derive(Clone, Copy, Debug)]
 pub struct NoHttp;
 

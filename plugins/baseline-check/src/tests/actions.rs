@@ -1,4 +1,4 @@
-//! What a finding does, and for how long it holds.
+//! The action of a finding, and how long it holds.
 
 use groundcrew_sdk::{Account, Event, GateDecision, Notification};
 use rstest::rstest;
@@ -8,7 +8,7 @@ use super::{
     DAY, HOUR, JOINED, MINUTE, MISSING, account, annotate, ask, hold, of, stop, units, unreadable,
 };
 
-/// Each check has its own action, or that of all; the strictest wins.
+/// Each check has its own action, or the default one; the strictest wins.
 #[rstest]
 #[case("annotate", "annotate", "annotate")]
 #[case("annotate", "hold", "hold")]
@@ -46,7 +46,7 @@ fn each_check_has_an_action_of_its_own(#[case] settings: Value) {
     assert!(matches!(decision, GateDecision::Stop(_)), "{decision:?}");
 }
 
-/// A hold ends at the latest so long after the account joined.
+/// A hold ends at the latest this long after the account joined.
 #[rstest]
 #[case::at_first(0, "annotate", hold(JOINED + HOUR, MISSING))]
 #[case::a_day_later(DAY, "annotate", hold(JOINED + DAY + HOUR, MISSING))]
@@ -96,7 +96,7 @@ fn how_long_is_a_setting() {
     assert_eq!(ask(settings, &at(150 * MINUTE)).1, annotate(MISSING));
 }
 
-/// Where nobody knows when the account joined, the event's time counts; without one, a hold has
+/// If it is unknown when the account joined, the event's time counts; without an event, a hold has
 /// no end.
 #[rstest]
 #[case::event(Some(r#"{"time":"2026-01-02T03:00:00Z"}"#), 8 * DAY, annotate(MISSING))]
@@ -139,7 +139,7 @@ fn tags_that_nobody_asks_for_may_be_unreadable() {
     assert_eq!(ask(settings, &of(account)).1, GateDecision::Go);
 }
 
-/// AWS Organizations could not be asked: what the event says is all that is known.
+/// AWS Organizations could not be read: only the data of the event is known.
 #[rstest]
 #[case::path(json!({ "ou": { "expected": ["Workloads/Prod"], "on_finding": "stop" } }), false)]
 // There may be another `Prod`.

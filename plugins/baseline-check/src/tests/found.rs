@@ -1,4 +1,4 @@
-//! What is found, and how it is told.
+//! The findings, and their texts.
 
 use groundcrew_sdk::{Account, GateDecision};
 use rstest::rstest;
@@ -112,7 +112,7 @@ fn all_findings_are_told_in_the_same_order() {
     assert_eq!(told, ("6 findings".to_owned(), stop(&expected.join("; "))));
 }
 
-/// What the host takes: 32 lines, 1024 bytes of a reason.
+/// The host's limits: 32 lines, 1024 bytes of a reason.
 #[test]
 fn many_findings_have_room() {
     let tags: serde_json::Map<_, _> =

@@ -1,4 +1,4 @@
-//! What is found, what it does, and which settings are wrong.
+//! Findings, their actions, and which settings are wrong.
 
 mod actions;
 mod found;
@@ -27,7 +27,7 @@ fn unreadable() -> Tags {
     Tags::Unreadable("AccessDeniedException\nrequest 7".to_owned())
 }
 
-/// OUs by their names. The id of each has its place in it: `ou-abcd-00000000`, and so on.
+/// OUs by their names. The id of each contains its position: `ou-abcd-00000000`, and so on.
 fn units(names: &[&str]) -> Vec<OrganizationalUnit> {
     let id = |at| format!("ou-abcd-{at:08}");
     let unit =
@@ -47,7 +47,7 @@ fn of(account: Account) -> Notification {
     }
 }
 
-/// An account that is as it should be.
+/// An account without findings.
 fn account() -> Account {
     Account {
         id: "111122223333".to_owned(),
@@ -65,14 +65,14 @@ fn configure(settings: Value) -> Result<BaselineCheck, Vec<Problem>> {
     BaselineCheck::configure(settings, &Context { lanes: vec![] })
 }
 
-/// The receipt's reference, and the verdict.
+/// The receipt's reference, and the gate decision.
 fn ask(settings: Value, notification: &Notification) -> (String, GateDecision) {
     let check = configure(settings).unwrap_or_else(|problems| panic!("{problems:?}"));
     let receipt = check.notify(notification).unwrap();
     (receipt.reference, receipt.decision)
 }
 
-/// The findings, all of which annotate.
+/// The texts of the findings, all of which annotate.
 fn findings(mut settings: Value, account: Account) -> Vec<String> {
     settings["on_unreadable"] = "annotate".into();
     match ask(settings, &of(account)).1 {
@@ -96,7 +96,7 @@ fn all() -> Value {
     })
 }
 
-/// What is found of that account where a tag `team` is asked for.
+/// The finding about that account when a tag `team` is required.
 const MISSING: &str = "tag `team` is missing";
 
 fn hold(until: i64, reason: &str) -> GateDecision {

@@ -1,4 +1,4 @@
-//! What holds for any account, any settings, and at any time.
+//! Properties that hold for any account, any settings, and any time.
 
 use groundcrew_sdk::{
     Account, Event, GateDecision, Hold, Notification, Notifier, OrganizationalUnit, Tag, Tags,
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::{DAY, JOINED, account, ask, configure, of, unreadable};
 
-/// Texts, some of which mean something here.
+/// Texts, some of which have a meaning in patterns.
 fn text() -> impl Strategy<Value = String> {
     prop_oneof![
         any::<String>(),
@@ -88,7 +88,7 @@ fn any_settings() -> impl Strategy<Value = Value> {
 }
 
 proptest! {
-    /// Settings are accepted, or each problem is in a place that is there.
+    /// Settings are accepted, or each problem is at a place that exists.
     #[test]
     fn settings_are_right_or_wrong(settings in any_settings()) {
         if let Err(problems) = configure(settings.clone()) {
@@ -99,7 +99,7 @@ proptest! {
         }
     }
 
-    /// Whatever it is given, it answers what the host takes.
+    /// For any input, the host accepts the result.
     #[test]
     fn always_answers(
         settings in good_settings(),

@@ -73,7 +73,7 @@ fn the_longest_key(#[case] length: usize, #[case] fits: bool) {
     assert_eq!(found, Vec::from_iter((!fits).then(|| format!("/tags/{key}"))));
 }
 
-/// Without the host's own check of the schema.
+/// Without the host's own check against the schema.
 #[rstest]
 #[case(json!({ "on_findings": "stop" }), "/on_findings")]
 #[case(json!({ "tags": { "a": { "pattrn": "x" } } }), "/tags/a/pattrn")]
@@ -89,8 +89,8 @@ fn keys_and_words_that_are_not_known(#[case] settings: Value, #[case] at: &str) 
     assert_eq!(found, [at], "{problems:?}");
 }
 
-/// The host tells of all wrong keys at once, each in its place: every table says its keys, and
-/// none is a choice between a table and nothing, or named elsewhere.
+/// The host reports all wrong keys at once, each at its place: every table lists its keys, and none
+/// is a choice between a table and nothing, or defined elsewhere.
 #[test]
 fn the_schema_is_plain() {
     fn plain(schema: &Value) {

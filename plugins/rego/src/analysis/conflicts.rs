@@ -1,6 +1,6 @@
-//! Rules of one name that contradict each other for certain: whenever one of them holds, another
-//! holds too, and has another value. Those that only may are found when they are evaluated, which
-//! then fails.
+//! Rules of one name that certainly contradict each other: whenever one of them holds, another
+//! holds too, with another value. Rules that only may contradict each other are found by an
+//! evaluation, which then fails.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,7 +11,7 @@ use regorus::unstable::{
 
 use crate::names::{head, root};
 
-/// The later of each two that contradict each other.
+/// The later rule of each contradicting pair.
 pub(super) fn diagnostics(module: &Module) -> Vec<(Span, String)> {
     let mut diagnostics = Vec::new();
     for (index, later) in module.policy.iter().enumerate() {
@@ -52,7 +52,7 @@ struct LiteralRule<'a> {
     span: &'a Span,
     value: Value,
     statements: BTreeSet<String>,
-    /// Those that have variables of their own, which may have the name of something else.
+    /// The statements that declare variables. Their names may mean something else in another rule.
     declaring: BTreeSet<String>,
 }
 
@@ -71,7 +71,7 @@ impl<'a> LiteralRule<'a> {
         Some(Self { name: root(refr), span, value, statements, declaring })
     }
 
-    /// Whether it has another value whenever the other holds, or the other whenever it does.
+    /// Whether one of the two rules holds whenever the other does, with another value.
     fn contradicts(&self, other: &Self) -> bool {
         self.name == other.name
             && self.value != other.value
@@ -85,7 +85,7 @@ impl<'a> LiteralRule<'a> {
     }
 }
 
-/// A query's statements, and those of them that declare variables.
+/// The statements of a query, and those of them that declare variables.
 fn statements(query: &Query) -> (BTreeSet<String>, BTreeSet<String>) {
     let (mut all, mut declaring) = (BTreeSet::new(), BTreeSet::new());
     for statement in &query.stmts {
@@ -105,14 +105,14 @@ fn statements(query: &Query) -> (BTreeSet<String>, BTreeSet<String>) {
     (all, declaring)
 }
 
-/// A statement as it is written, with what `with` has it look at.
+/// The text of a statement, including its `with` modifiers.
 fn written(statement: &LiteralStmt) -> String {
     let with = statement.with_mods.iter().map(|with| with.span.text().trim());
     let parts: Vec<_> = std::iter::once(statement.span.text().trim()).chain(with).collect();
     parts.join(" with ")
 }
 
-/// The value of an expression that is written out.
+/// The value of a literal expression.
 pub(super) fn constant(expression: &Expr) -> Option<Value> {
     match expression {
         Expr::String { value, .. }

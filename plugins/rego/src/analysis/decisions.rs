@@ -1,5 +1,4 @@
-//! Decisions that are written out: whether they have the form of one, and name lanes that are
-//! there.
+//! Checks literal decisions: their form, and the lanes that they name.
 
 use regorus::Value;
 use regorus::unstable::{Expr, Module, Rule, RuleAssign, RuleHead, Span};
@@ -11,7 +10,7 @@ use crate::names::head;
 use crate::schema::nearest;
 use crate::{DECISION, names};
 
-/// Literal decisions that are none.
+/// The invalid literal decisions.
 pub(super) fn diagnostics(module: &Module, lanes: Option<&[String]>) -> Vec<(Span, String)> {
     let mut decisions = Decisions { lanes, diagnostics: vec![] };
     let rules = module.policy.iter().filter(|rule| names::root(head(rule)) == DECISION);
@@ -40,7 +39,7 @@ impl Decisions<'_> {
         self.diagnostics.push((at.clone(), message));
     }
 
-    /// Without a value, a rule is true.
+    /// A rule without a value is true.
     fn check_assignment(&mut self, assign: Option<&RuleAssign>, at: &Span) {
         match assign {
             Some(assign) => self.check_value(&assign.value),
@@ -116,7 +115,7 @@ impl Decisions<'_> {
                 }
             }
         }
-        // A key that isn't known may be meant for it.
+        // An unknown key may be a misspelt `until`.
         if *kind == "hold" && !until && !strange {
             let message = "a hold has no end: expected {\"hold\": reason, \"until\": time}";
             self.report(span, message.to_owned());
@@ -160,7 +159,7 @@ impl Decisions<'_> {
     }
 }
 
-/// Whether an expression can't be a text, whatever is computed.
+/// Whether an expression can't be a text, for any input.
 fn is_never_text(value: &Expr) -> bool {
     matches!(
         value,

@@ -1,7 +1,7 @@
-//! What can be said of a script without running it: paths that lead nowhere, decisions that are
-//! none, lanes that aren't there, and rules that contradict each other. Left to the evaluation, a
-//! path that leads nowhere is undefined, and a policy silently says nothing. Where something is
-//! computed, nothing is said of it. Looks at the syntax tree only.
+//! Static analysis of a script: paths that don't exist, invalid decisions, unknown lanes, and rules
+//! that contradict each other. In an evaluation a path that doesn't exist is undefined, and the
+//! policy silently abstains. Computed values are not checked. The analysis uses only the syntax
+//! tree.
 
 mod conflicts;
 mod decisions;
@@ -12,17 +12,17 @@ use regorus::unstable::{Module, Span};
 
 pub(crate) use shape::Shape;
 
-/// What a script is held against.
+/// The facts that a script is checked against.
 pub(crate) struct AnalysisContext<'a> {
     /// The script's package, such as `data.rings`.
     pub(crate) package: &'a str,
-    /// What is below `data`.
+    /// The shape of the values below `data`.
     pub(crate) data: &'a Shape,
-    /// The lanes that a decision may name; `None` when they aren't known.
+    /// The lanes that a decision may name; `None` when they are unknown.
     pub(crate) lanes: Option<&'a [String]>,
 }
 
-/// What is wrong, and where, in the order of the script.
+/// The problems with their places, in the order of the script.
 pub(crate) fn diagnostics(module: &Module, known: &AnalysisContext<'_>) -> Vec<(Span, String)> {
     let input = shape::input();
     let mut diagnostics = paths::diagnostics(module, known, &input);

@@ -1,5 +1,5 @@
-//! Paths below `input` and `data`, also by other names: imports, variables, rules that are one
-//! path, and elements that are gone through.
+//! Checks paths below `input` and `data`, also under other names: imports, variables, rules that
+//! are one path, and elements of an iteration.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,10 +11,10 @@ use super::{AnalysisContext, Shape};
 use crate::names::{head, parts, root};
 use crate::schema::nearest;
 
-/// How many rules, or variables, may stand for one another in a row.
+/// How many rules, or variables, may refer to one another in a row.
 const MAX_ALIAS_DEPTH: usize = 4;
 
-/// Paths that lead nowhere.
+/// The paths that don't exist.
 pub(super) fn diagnostics(
     module: &Module,
     known: &AnalysisContext<'_>,
@@ -39,7 +39,7 @@ pub(super) fn diagnostics(
         paths.typed_paths.insert(name, typed_path);
     }
     let imported = std::mem::take(&mut paths.diagnostics);
-    // A rule may stand for a path that a rule further down has.
+    // A rule may refer to a path by a rule further down.
     for _ in 0..MAX_ALIAS_DEPTH {
         for rule in &module.policy {
             let typed_path = paths.visit_rule(rule);
@@ -76,13 +76,13 @@ struct Paths<'a> {
     typed_paths: BTreeMap<&'a str, Option<TypedPath<'a>>>,
     /// Variables, innermost last; `None` for one that may be anything.
     scopes: Vec<BTreeMap<&'a str, Option<TypedPath<'a>>>>,
-    /// Whether `with` has something else in the place of `input` or `data` here.
+    /// Whether `with` replaces `input` or `data` here.
     mocked: bool,
     diagnostics: Vec<(Span, String)>,
 }
 
 impl<'a> Paths<'a> {
-    /// What a rule is, where it is one path.
+    /// The path of a rule, if the rule is one path.
     fn visit_rule(&mut self, rule: &'a Rule) -> Option<TypedPath<'a>> {
         let Rule::Spec { head, bodies, .. } = rule else { return None };
         let (refr, args, key, assign): (_, &[_], _, _) = match head {
@@ -113,7 +113,7 @@ impl<'a> Paths<'a> {
         typed_paths.into_iter().next().flatten().filter(|_| is_value)
     }
 
-    /// Of a query, and of what its variables are for.
+    /// Visits a query and the expressions that use its variables.
     fn visit_query(
         &mut self,
         query: Option<&'a Query>,
@@ -135,7 +135,7 @@ impl<'a> Paths<'a> {
         typed_paths
     }
 
-    /// What a statement's variables are.
+    /// Binds the variables of a statement.
     fn bind(&mut self, statement: &'a LiteralStmt) {
         let mocked = self.mocked;
         self.mocked |= is_mocked(statement);
@@ -178,7 +178,7 @@ impl<'a> Paths<'a> {
                 names.insert(span.text(), typed_path);
             }
             (AssignOp::ColEq, _) => unknown(lhs, names),
-            // `=` compares what has a value already.
+            // `=` compares if the variable has a value already.
             (AssignOp::Eq, Expr::Var { span, .. }) => {
                 let name = span.text();
                 let is_new = !self.rules.contains(name)
@@ -221,7 +221,7 @@ impl<'a> Paths<'a> {
         self.mocked = mocked;
     }
 
-    /// Where an expression leads, if that is known. Tells of every path in it.
+    /// The path of an expression, if it is known. Reports every wrong path in it.
     fn visit_expr(&mut self, expression: &'a Expr) -> Option<TypedPath<'a>> {
         match expression {
             Expr::Var { span, .. } => self.named(span.text()),
@@ -278,7 +278,7 @@ impl<'a> Paths<'a> {
         }
     }
 
-    /// The path that `object.get` takes: a name, or names in an array.
+    /// The path argument of `object.get`: a name, or an array of names.
     fn visit_path(&mut self, from: TypedPath<'a>, key: &'a Expr) {
         let names = match key {
             Expr::Array { items, .. } => items.iter().map(|item| &**item).collect(),
@@ -330,7 +330,7 @@ impl TypedPath<'_> {
     }
 }
 
-/// Variables that may be anything.
+/// Binds variables to unknown values.
 fn unknown<'a>(pattern: &'a Expr, names: &mut BTreeMap<&'a str, Option<TypedPath<'a>>>) {
     if let Expr::Var { span, .. } = pattern {
         names.insert(span.text(), None);
@@ -338,12 +338,12 @@ fn unknown<'a>(pattern: &'a Expr, names: &mut BTreeMap<&'a str, Option<TypedPath
     parts(pattern).into_iter().for_each(|part| unknown(part, names));
 }
 
-/// Whether `input` or `data`, or a part of it, is another in a statement.
+/// Whether a statement replaces `input` or `data`, or a part of it.
 fn is_mocked(statement: &LiteralStmt) -> bool {
     statement.with_mods.iter().any(|with| matches!(root(&with.refr), "input" | "data"))
 }
 
-/// A name that is written as a text.
+/// A name that is written as a literal text.
 fn literal(expression: &Expr) -> Option<&str> {
     match expression {
         Expr::String { value, .. } | Expr::RawString { value, .. } => {

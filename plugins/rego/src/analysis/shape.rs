@@ -1,17 +1,17 @@
-//! What is below a path, as far as it is known.
+//! The known structure of the values below a path.
 
 use std::collections::BTreeMap;
 
-/// What a value has in it.
+/// The structure of a value.
 #[derive(Clone, Debug)]
 pub(crate) enum Shape {
-    /// Anything, or not known.
+    /// Anything, or unknown.
     Any,
-    /// A text, a number or a boolean: nothing.
+    /// A text, a number or a boolean: it has nothing below it.
     Leaf,
-    /// Elements.
+    /// An array of elements.
     List(Box<Shape>),
-    /// Fields, and what those of other names are; `None` when there are no others.
+    /// An object: its fields, and the shape of other fields; `None` when there are no others.
     Object(BTreeMap<String, Shape>, Option<Box<Shape>>),
 }
 
@@ -22,7 +22,7 @@ impl Shape {
         Self::Object(fields.collect(), None)
     }
 
-    /// What each of its elements or fields is.
+    /// The shape of its elements or fields.
     pub(crate) fn element(&self) -> &Self {
         match self {
             Self::List(element) => element,
@@ -32,7 +32,7 @@ impl Shape {
     }
 }
 
-/// The candidate, which `crate::input` makes.
+/// The shape of the candidate that `crate::input` makes.
 pub(super) fn input() -> Shape {
     use Shape::{Any, Leaf, List, Object};
     let texts = || Object(BTreeMap::new(), Some(Box::new(Leaf)));
@@ -78,7 +78,8 @@ mod tests {
     use super::{Shape, input};
     use crate::tests::{candidate, sparse};
 
-    /// What of a value isn't in the shape, and what of the shape is seen in it.
+    /// The parts of a value that the shape lacks; collects the parts of the shape that the value
+    /// has.
     fn missing(shape: &Shape, value: &Value, at: &str, seen: &mut Vec<String>) -> Vec<String> {
         seen.push(at.to_owned());
         match (shape, value) {

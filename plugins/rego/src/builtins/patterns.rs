@@ -1,22 +1,22 @@
 //! Regular expressions and globs in OPA's syntax, as patterns of the crate `regex`.
 //!
-//! Where the syntax of Go means something else, the pattern is rewritten: `\d`, `\w`, `\s` and
-//! `\b` are of ASCII in Go. What Go refuses is refused.
+//! A pattern whose meaning in Go differs is rewritten: `\d`, `\w`, `\s` and `\b` are ASCII in Go. A
+//! pattern that Go refuses is refused.
 
 use regorus::Value;
 
 use super::{call, text};
 
-/// What Go knows between `[:` and `:]`.
+/// The names that Go accepts between `[:` and `:]`.
 const ASCII_CLASSES: [&str; 14] = [
     "alnum", "alpha", "ascii", "blank", "cntrl", "digit", "graph", "lower", "print", "punct",
     "space", "upper", "word", "xdigit",
 ];
 
-/// A pattern in Go's syntax.
+/// Converts a pattern in Go's syntax.
 ///
 /// # Errors
-/// What Go has not, or what there is nothing for here.
+/// Syntax that Go doesn't have, or that can't be converted.
 pub(super) fn regex(pattern: &str) -> Result<String, String> {
     let chars: Vec<char> = pattern.chars().collect();
     let mut out = String::with_capacity(pattern.len() + 8);
@@ -152,7 +152,7 @@ pub(super) fn regex(pattern: &str) -> Result<String, String> {
     Ok(out)
 }
 
-/// Calls a function for regular expressions with the pattern that is its argument number `at`.
+/// Calls a regular expression function after converting the pattern, which is argument `at`.
 pub(super) fn with_pattern(name: &str, at: usize, args: &[Value]) -> Result<Value, String> {
     let pattern = text(args, at)?;
     let mut translated = args.to_vec();
@@ -168,7 +168,7 @@ pub(super) fn is_valid(args: &[Value]) -> Result<Value, String> {
     }
 }
 
-/// `regex.replace`: in Go, `$1x` is the group named `1x`, and a `$` that begins no name is itself.
+/// `regex.replace`: in Go, `$1x` is the group named `1x`, and a `$` that begins no name is literal.
 pub(super) fn replace(args: &[Value]) -> Result<Value, String> {
     let [s, _, _] = args else { return Err("expects three texts".to_owned()) };
     let pattern = regex(text(args, 1)?)?;
@@ -176,7 +176,7 @@ pub(super) fn replace(args: &[Value]) -> Result<Value, String> {
     call("regex.replace", &[s.clone(), pattern.into(), template.into()])
 }
 
-/// A template in Go's syntax as one of the crate `regex`.
+/// Converts a template from Go's syntax to that of the crate `regex`.
 fn template(template: &str) -> String {
     let mut out = String::with_capacity(template.len());
     let mut rest = template;
@@ -194,7 +194,7 @@ fn template(template: &str) -> String {
         let tail = if is_braced { tail.strip_prefix('}') } else { Some(tail) };
         match tail.filter(|_| !name.is_empty()) {
             Some(tail) => {
-                // A number that begins with a zero is the name of a group that there isn't.
+                // A number with a leading zero is the name of a group that doesn't exist.
                 if !(name.len() > 1 && name.starts_with('0')) {
                     out.push_str(&format!("${{{name}}}"));
                 }
@@ -210,7 +210,7 @@ fn template(template: &str) -> String {
     out
 }
 
-/// `regex.split`: in Go, an empty match at the beginning or the end splits nothing off.
+/// `regex.split`: in Go, an empty match at the beginning or the end doesn't split.
 pub(super) fn split(args: &[Value]) -> Result<Value, String> {
     let (pattern, s) = (regex(text(args, 0)?)?, text(args, 1)?);
     if s.is_empty() {

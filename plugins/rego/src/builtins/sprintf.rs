@@ -1,8 +1,8 @@
-//! `sprintf`: the formats of Go's package `fmt`, which is what OPA hands them to.
+//! `sprintf`: the formats of Go's package `fmt`, which OPA uses.
 //!
-//! OPA gives Go a number as `int64`, `*big.Int` or `float64`, a text as it is, and all else as the
-//! text that it would be in Rego. A format that doesn't fit is no error in Go: the text says so,
-//! as in `%!d(string=abc)`.
+//! OPA passes a number to Go as `int64`, `*big.Int` or `float64`, a text unchanged, and any other
+//! value as its text in Rego. A format that doesn't fit is not an error in Go: the text contains
+//! it, as in `%!d(string=abc)`.
 
 use regorus::Value;
 
@@ -11,7 +11,7 @@ use super::call;
 /// The largest width and precision.
 const MAX: i64 = 10_000;
 
-/// What a verb is given.
+/// The argument of a verb.
 enum Arg {
     Int(String),
     Big(String),
@@ -66,7 +66,7 @@ fn term(value: &Value) -> Result<String, String> {
     })
 }
 
-/// A text in quotes, as Go writes it. regorus knows which characters Go prints.
+/// A quoted text, as Go writes it. regorus provides the set of characters that Go prints.
 fn quoted(text: &str) -> Result<String, String> {
     let quoted = call("sprintf", &["%q".into(), Value::from(vec![text.into()])])?;
     quoted.as_string().map(|quoted| (**quoted).to_owned()).map_err(|error| error.to_string())
@@ -76,7 +76,7 @@ fn is_printed(c: char) -> Result<bool, String> {
     Ok(quoted(&c.to_string())?.contains(c))
 }
 
-/// Without characters beyond ASCII.
+/// Escapes characters beyond ASCII.
 fn ascii(quoted: &str) -> String {
     let escaped = |c: char| match u32::from(c) {
         ..0x80 => c.to_string(),
@@ -86,7 +86,7 @@ fn ascii(quoted: &str) -> String {
     quoted.chars().map(escaped).collect()
 }
 
-/// What is between `%` and the verb.
+/// The flags and numbers between `%` and the verb.
 #[derive(Clone, Copy, Default)]
 struct Spec {
     sharp: bool,
@@ -145,7 +145,7 @@ impl Spec {
         }
     }
 
-    /// Of a whole number; `None` where the verb is none for it.
+    /// Formats a whole number; `None` where the verb doesn't apply to it.
     fn integer(self, digits: &str, verb: char, is_big: bool) -> Result<Option<String>, String> {
         let code = || {
             let code = digits.parse::<u32>().ok().and_then(char::from_u32);
@@ -256,7 +256,7 @@ impl Spec {
         Ok(Some(self.pad(&text)))
     }
 
-    /// Of a number with a fraction.
+    /// Formats a number with a fraction.
     fn float(self, number: f64, verb: char) -> Result<Option<String>, String> {
         let magnitude = number.abs();
         let mut text = match verb {
@@ -311,7 +311,7 @@ fn general(magnitude: f64, precision: Option<usize>) -> String {
     };
     let count = i32::try_from(digits.len()).unwrap_or(i32::MAX);
     let limit = match precision {
-        // The number of digits, where there are fewer than the precision.
+        // The number of digits, if it is less than the precision.
         Some(precision) => {
             let precision = i32::try_from(precision.max(1)).unwrap_or(i32::MAX);
             if precision > count && count > power { count } else { precision }
@@ -326,7 +326,7 @@ fn general(magnitude: f64, precision: Option<usize>) -> String {
     let decimals = usize::try_from((count - 1 - power).max(0)).unwrap_or(0);
     match precision {
         None => format!("{magnitude:.decimals$}"),
-        // Rounded already.
+        // Rounded before.
         Some(_) => {
             let rounded: f64 = scientific.parse().unwrap_or(magnitude);
             format!("{rounded:.decimals$}")
@@ -366,7 +366,7 @@ impl Format {
         is_there
     }
 
-    /// A number that is written.
+    /// A decimal number in the format.
     fn number(&mut self) -> Option<usize> {
         let mut number = None;
         while let Some(digit) = self.peek().filter(char::is_ascii_digit) {
@@ -381,7 +381,7 @@ impl Format {
         number.and_then(|number| usize::try_from(number).ok())
     }
 
-    /// `[2]`: which argument is next.
+    /// `[2]`: the index of the next argument.
     fn index(&mut self) -> bool {
         if self.peek() != Some('[') {
             return false;
@@ -413,7 +413,7 @@ impl Format {
         }
     }
 
-    /// What follows a `%`.
+    /// The flags and the verb after a `%`.
     fn verb(&mut self, out: &mut String) -> Result<(), String> {
         let mut spec = Spec::default();
         self.is_index_good = true;
@@ -488,7 +488,7 @@ impl Format {
 /// The text of a format and its arguments.
 ///
 /// # Errors
-/// What isn't a text or an array, and the few formats of Go that are none here.
+/// Arguments that are not a text or an array, and the few formats of Go that are not supported.
 pub(super) fn sprintf(args: &[Value]) -> Result<Value, String> {
     let [Value::String(format), Value::Array(values)] = args else {
         return Err("expects a text and an array".to_owned());

@@ -1,10 +1,10 @@
-//! Numbers and texts, as OPA reads, counts and writes them.
+//! Numbers and texts, as OPA parses, counts and writes them.
 
 use regorus::Value;
 
 use super::{call, text};
 
-/// `to_number`: whatever Go reads as a number, such as `05`, `+5` and `.5`.
+/// `to_number`: everything that Go parses as a number, such as `05`, `+5` and `.5`.
 pub(super) fn to_number(args: &[Value]) -> Result<Value, String> {
     let Some(Value::String(written)) = args.first() else { return call("to_number", args) };
     let wrong = || format!("to_number({}): no number", Value::from(&**written));
@@ -53,7 +53,7 @@ pub(super) fn count(args: &[Value]) -> Result<Value, String> {
     }
 }
 
-/// `object.subset`: of texts there are no subsets.
+/// `object.subset`: not defined for texts.
 pub(super) fn subset(args: &[Value]) -> Result<Value, String> {
     let is_collection =
         |arg: &Value| matches!(arg, Value::Array(_) | Value::Set(_) | Value::Object(_));
@@ -63,7 +63,7 @@ pub(super) fn subset(args: &[Value]) -> Result<Value, String> {
     Err("object.subset: expects objects, sets or arrays".to_owned())
 }
 
-/// `replace`: OPA tears the characters of a text apart between which it puts something.
+/// `replace`: with an empty pattern, OPA splits multi-byte characters of the text.
 pub(super) fn replace(args: &[Value]) -> Result<Value, String> {
     if text(args, 1)?.is_empty() && !text(args, 0)?.is_ascii() {
         return Err("replace: there is an empty text between all characters".to_owned());
@@ -106,7 +106,7 @@ pub(super) fn upper(args: &[Value]) -> Result<Value, String> {
         let mut mapped = c.to_uppercase();
         match (mapped.next(), mapped.next()) {
             (Some(upper), None) => upper,
-            // Greek letters with a iota below, which has no capital of its own.
+            // Greek letters with an iota subscript, which have no capital of their own.
             _ if (0x1F80..0x1FB0).contains(&code) => char::from_u32(code | 8).unwrap_or(c),
             _ if matches!(code, 0x1FB3 | 0x1FC3 | 0x1FF3) => char::from_u32(code + 9).unwrap_or(c),
             _ => c,
@@ -121,7 +121,7 @@ pub(super) fn lower(args: &[Value]) -> Result<Value, String> {
     Ok(text(args, 0)?.chars().map(lower).collect::<String>().into())
 }
 
-/// `strings.replace_n`: all at once, so that what was put in is not replaced again.
+/// `strings.replace_n`: in one pass, so that inserted text is not replaced again.
 pub(super) fn replace_n(args: &[Value]) -> Result<Value, String> {
     let patterns = args.first().and_then(|arg| arg.as_object().ok());
     let patterns = patterns.ok_or("strings.replace_n: expects an object")?;
@@ -133,7 +133,7 @@ pub(super) fn replace_n(args: &[Value]) -> Result<Value, String> {
     patterns.sort();
     let mut rest = text(args, 1)?;
     let mut out = String::with_capacity(rest.len());
-    // After a replacement, an empty pattern finds nothing at the same place.
+    // Directly after a replacement, an empty pattern doesn't match.
     let mut may_be_empty = true;
     loop {
         let found = patterns
@@ -155,7 +155,7 @@ pub(super) fn replace_n(args: &[Value]) -> Result<Value, String> {
     }
 }
 
-/// `json.marshal` and its like: Go escapes what HTML and JavaScript would stumble over.
+/// `json.marshal` and similar: Go escapes characters that are special in HTML and JavaScript.
 pub(super) fn marshal(name: &str, args: &[Value]) -> Result<Value, String> {
     let json = call(name, args)?;
     let json = json.as_string().map_err(|error| error.to_string())?;
@@ -186,7 +186,7 @@ pub(super) fn by_path(name: &str, args: &[Value]) -> Result<Value, String> {
     call(name, &[document.clone(), paths])
 }
 
-/// A version as OPA reads it: a `v` may be before it, and zeros before its numbers.
+/// A version as OPA parses it: with an optional `v`, and leading zeros in its numbers.
 fn version(written: &str) -> String {
     let written = written.strip_prefix('v').unwrap_or(written);
     let (rest, build) = written.split_once('+').map_or((written, None), |(a, b)| (a, Some(b)));
@@ -220,7 +220,7 @@ pub(super) fn semver_is_valid(args: &[Value]) -> Result<Value, String> {
     }
 }
 
-/// A text with a unit: its number, and its unit.
+/// Splits a text with a unit into its number and its unit.
 fn unit<'a>(name: &str, args: &'a [Value]) -> Result<(&'a str, &'a str), String> {
     let written = text(args, 0)?.trim_matches('"');
     let is_number = |c: char| c.is_ascii_digit() || matches!(c, '.' | '-' | '+');

@@ -1,4 +1,4 @@
-//! Times, as Go reckons with them.
+//! Times, as Go computes them.
 
 use jiff::civil::Date;
 use regorus::Value;
@@ -8,7 +8,7 @@ use super::{call, text};
 const NANOSECONDS: i64 = 1_000_000_000;
 const DAY: i64 = 86_400;
 
-/// A time as the functions take it: nanoseconds, or these and a time zone.
+/// The time argument of a function: nanoseconds, with or without a time zone.
 struct ZonedTime {
     nanoseconds: i64,
     zone: Value,
@@ -28,7 +28,7 @@ impl ZonedTime {
         Ok(Self { nanoseconds: number.as_i64().map_err(|_| wrong())?, zone })
     }
 
-    /// A part of its local time.
+    /// A component of its local time.
     fn part(&self, name: &str) -> Result<[i64; 3], String> {
         let parts = call(name, &[vec![self.nanoseconds.into(), self.zone.clone()].into()])?;
         let parts = parts.as_array().map_err(|error| error.to_string())?;
@@ -46,13 +46,13 @@ impl ZonedTime {
         Ok(days(year, month, day)? * DAY + hour * 3600 + minute * 60 + second)
     }
 
-    /// How much later it is there than in UTC, in seconds.
+    /// The offset of its time zone from UTC, in seconds.
     fn offset(&self) -> Result<i64, String> {
         Ok(self.local()? - self.nanoseconds.div_euclid(NANOSECONDS))
     }
 }
 
-/// The day that begins in a month, whatever its number and the month's: in days since 1970.
+/// The day in days since 1970. Numbers of days and months beyond their range carry over.
 fn days(year: i64, month: i64, day: i64) -> Result<i64, String> {
     let outside = || "time outside of valid range".to_owned();
     let year = year.checked_add((month - 1).div_euclid(12)).ok_or_else(outside)?;
@@ -65,8 +65,8 @@ fn days(year: i64, month: i64, day: i64) -> Result<i64, String> {
     i64::from(since).checked_add(day - 1).ok_or_else(outside)
 }
 
-/// `time.add_date`: the day that there isn't is the day after, as in Go's `AddDate`: a year after
-/// 29 February is 1 March.
+/// `time.add_date`: a day that doesn't exist becomes the day after, as in Go's `AddDate`: a year
+/// after 29 February is 1 March.
 pub(super) fn add_date(args: &[Value]) -> Result<Value, String> {
     let fails = |why: String| {
         let args: Vec<_> = args.iter().map(Value::to_string).collect();
@@ -91,13 +91,13 @@ fn add_to_date(args: &[Value]) -> Result<i64, String> {
         let nanoseconds = seconds.checked_mul(NANOSECONDS).ok_or_else(outside)?;
         Ok::<_, String>(ZonedTime { nanoseconds, zone: moment.zone.clone() })
     };
-    // As Go finds the offset of a local time: where it changes, by that of the first guess.
+    // Go finds the offset of a local time near a change of offset by that of a first guess.
     let guess = at(local)?.offset()?;
     let offset = at(local - guess)?.offset()?;
     at(local - offset)?.nanoseconds.checked_add(fraction).ok_or_else(outside)
 }
 
-/// `time.diff`: each in its own offset where the clocks changed in between.
+/// `time.diff`: each time in its own offset if the offset changed in between.
 pub(super) fn diff(args: &[Value]) -> Result<Value, String> {
     let (first, mut second) = (ZonedTime::parse(args, 0)?, ZonedTime::parse(args, 1)?);
     second.zone = first.zone.clone();
@@ -177,8 +177,8 @@ pub(super) fn format(args: &[Value]) -> Result<Value, String> {
     }
 }
 
-/// What regorus would write otherwise than Go: fractions but for `.000` and `.999999999`, and
-/// texts with a `p` in them.
+/// The layouts that regorus writes differently from Go: fractions except `.000` and `.999999999`,
+/// and texts that contain a `p`.
 fn unsupported_layout(layout: &str) -> Option<&'static str> {
     let mut rest = layout.to_owned();
     for known in [".999999999", "PM", "pm", "RFC3339Nano", "RFC822Z", "RFC1123Z", "RubyDate"] {
@@ -201,17 +201,17 @@ pub(super) fn parse_rfc3339(args: &[Value]) -> Result<Value, String> {
         && written.get(17..19) != Some(b"60")
         && !written.ends_with(b"z");
     if !is_go {
-        // It says more of what isn't a time at all.
+        // Its error is better for a text that is not a time at all.
         call(name, args)?;
         return Err(format!("{name}({}): expected a time such as 2026-01-31T08:00:00Z", args[0]));
     }
     call(name, args)
 }
 
-/// `time.parse_duration_ns`. regorus panics at other characters than these.
+/// `time.parse_duration_ns`. regorus panics at characters other than these.
 pub(super) fn parse_duration(args: &[Value]) -> Result<Value, String> {
     let written = text(args, 0)?;
-    // The two signs of Unicode for a millionth.
+    // Unicode has two characters for micro.
     let ascii = written.replace(['µ', 'μ'], "u");
     if !ascii.is_ascii() {
         return Err(format!("time.parse_duration_ns({written:?}): expected one such as 1h30m"));
@@ -219,7 +219,7 @@ pub(super) fn parse_duration(args: &[Value]) -> Result<Value, String> {
     call("time.parse_duration_ns", &[ascii.into()])
 }
 
-/// `time.parse_ns`: only what is written as the layout says.
+/// `time.parse_ns`: only texts that match the layout exactly.
 pub(super) fn parse(args: &[Value]) -> Result<Value, String> {
     let name = "time.parse_ns";
     let (layout, written) = (text(args, 0)?, text(args, 1)?);

@@ -1,4 +1,4 @@
-//! What is found in scripts that can be read but are wrong, and that nothing is found in others.
+//! Faults that are found in scripts that can be parsed, and correct scripts without findings.
 
 use groundcrew_sdk::Policy as _;
 use rstest::rstest;
@@ -9,7 +9,7 @@ use crate::Rego;
 
 const DECIDES: &str = "decision := \"abstain\"\n";
 
-/// What is said of rules, without the file.
+/// The messages about rules, without the file.
 fn told(rules: &str, data: Value) -> Vec<String> {
     let problems = configured(&script(rules), data).err().unwrap_or_default();
     let told = problems.into_iter().map(|problem| {
@@ -19,7 +19,7 @@ fn told(rules: &str, data: Value) -> Vec<String> {
     told.collect()
 }
 
-/// Rules with a decision. The first is in line 4.
+/// Rules beside a decision. The first is in line 4.
 fn beside(rules: &str) -> String {
     format!("{DECIDES}{rules}\n")
 }
@@ -167,7 +167,7 @@ schema := {
     assert!(matches!(&told[..], [one] if one.contains(expected)), "{told:#?}");
 }
 
-/// A schema with something of each kind.
+/// A schema with a value of each kind.
 const SCHEMA: &str = r#"
 schema := {
 	"properties": {
@@ -309,7 +309,7 @@ fn a_decision(#[case] value: &str, #[case] expected: &str) {
     }
     let rules = format!("decision := \"abstain\" if false\nelse := {value} if true\n");
     assert!(!told(&rules, json!({})).is_empty(), "{rules}");
-    // A default may have no comprehension in it that looks at anything.
+    // A default may not contain a comprehension that refers to anything.
     let rules = format!("default decision := {value}\n");
     assert!(!told(&rules, json!({})).is_empty(), "{rules}");
 }
@@ -363,7 +363,7 @@ fn a_lane_that_the_script_does_not_declare(#[case] declared: &str, #[case] expec
     assert!(matches!(&told[..], [one] if one.contains(expected)), "{told:#?}");
 }
 
-/// A policy may be asked where there are none: about new accounts.
+/// A policy may be evaluated without lanes: for new accounts.
 #[test]
 fn a_lane_is_not_missed_where_there_are_none() {
     let text = script("decision := {\"proceed\": \"test\"}");
@@ -420,7 +420,7 @@ fn two_defaults_are_refused() {
     assert!(told[0].contains("default"), "{told:#?}");
 }
 
-/// What can't be told from the text fails the policy when it happens, wherever the rule is asked.
+/// A fault that the text doesn't show fails the policy when it happens, in any rule.
 #[rstest]
 #[case::of_the_decision(
     "decision := {\"skip\": \"a\"} if input.account.id\ndecision := \"proceed\" if input.account.name"

@@ -1,4 +1,4 @@
-//! What scripts see, what they may answer, and what an answer is not.
+//! The input of scripts, their valid results, and their invalid results.
 
 use groundcrew_sdk::{Event, Failure, FailureKind, NamedLanes, Policy as _, PolicyDecision};
 use rstest::rstest;
@@ -58,7 +58,7 @@ fn is_a_decision(#[case] rules: &str, #[case] expected: PolicyDecision) {
     assert_eq!(answer(rules), Ok(expected));
 }
 
-/// Values that aren't written where it is decided: those are refused when they are loaded.
+/// Computed values: literal ones are refused when they are loaded.
 #[rstest]
 #[case::undefined(
     r#"decision := "proceed" if input.account.tags.nope"#,
@@ -121,7 +121,7 @@ fn is_none(#[case] rules: &str, #[case] expected: &str) {
     assert!(failure.message.len() < 1000, "{}", failure.message);
 }
 
-/// An evaluation that failed leaves nothing behind that the next would see.
+/// A failed evaluation leaves no state behind for the next.
 #[test]
 fn the_next_candidate_is_judged_anew() {
     let rules = r#"
@@ -244,7 +244,7 @@ fn says_which_lanes_it_names(#[case] rules: &str, #[case] expected: NamedLanes) 
     assert_eq!(configured(&rules, json!({})).unwrap().named_lanes(), expected);
 }
 
-/// What regorus can't do ends in an error of the script, and in no trap.
+/// What regorus can't do causes an error of the script, and no trap.
 #[rstest]
 #[case::micro_without_seconds(r#"time.parse_duration_ns("1µ")"#, false)]
 #[case::microseconds(r#"time.parse_duration_ns("5µs")"#, true)]

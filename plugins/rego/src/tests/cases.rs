@@ -19,7 +19,7 @@ use crate::{Rego, Settings};
 pub(super) struct Suite {
     #[serde(default)]
     pub(super) plugin: String,
-    /// In the place of a plugin, a whole config: not tested here.
+    /// A whole config instead of a plugin: not tested here.
     #[serde(default, rename = "config")]
     _config: String,
     #[serde(default)]
@@ -133,7 +133,7 @@ impl Asked {
 }
 
 impl Expected {
-    /// Panics where the decision is another.
+    /// Panics if the decision differs.
     fn check(&self, name: &str, decision: &PolicyDecision) {
         let (kind, lane, reason, until) = match decision {
             PolicyDecision::Abstain => ("abstain", None, None, None),
@@ -158,7 +158,7 @@ impl Expected {
     }
 }
 
-/// The data beside a script, and over it what a config says.
+/// The data beside a script, overridden by the settings of a config.
 pub(super) fn with_defaults(script: &Path, over: Map<String, Value>) -> Map<String, Value> {
     let path = script.with_extension("data.toml");
     let mut data: Map<String, Value> =
@@ -176,7 +176,7 @@ pub(super) fn ready_made(file: &str, data: Map<String, Value>, lanes: Vec<String
         .unwrap_or_else(|problems| panic!("{file}: {problems:?}"))
 }
 
-/// Panics where a case fails.
+/// Panics if a case fails.
 pub(super) fn check(suite_name: &str, policy: &Rego, suite: &Suite) {
     for case in &suite.cases {
         let name = format!("{suite_name}: {}", case.name);

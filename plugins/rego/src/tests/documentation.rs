@@ -1,4 +1,4 @@
-//! What `docs/writing-policies.md` shows works.
+//! The examples of `docs/writing-policies.md` work.
 
 use groundcrew_sdk::{NamedLanes, Policy as _};
 
@@ -6,7 +6,7 @@ use super::cases::{Suite, check};
 use super::{configured, lanes, policies, read};
 use crate::{Rego, Settings};
 
-/// The block that begins in this way.
+/// The block with this beginning.
 fn block<'a>(text: &'a str, begin: &str) -> &'a str {
     let (_, rest) = text.split_once(begin).unwrap_or_else(|| panic!("no block {begin:?}"));
     rest.split_once("```").unwrap().0

@@ -6,7 +6,7 @@ use groundcrew_sdk::{
     ProvisionedProduct, Tag, Tags,
 };
 
-/// Of the years 2026 and 2027, in which clocks are changed eight times in Berlin and New York.
+/// The years 2026 and 2027, with eight changes of the clocks in Berlin and New York.
 const TIMES: std::ops::Range<i64> = 1_767_225_600..1_830_297_600;
 
 const UNITS: [&str; 8] =
@@ -26,7 +26,7 @@ pub(super) fn candidates(seed: u64) -> impl Iterator<Item = Candidate> {
 
 fn candidate(rng: &mut Rng) -> Candidate {
     let now = match rng.u8(..4) {
-        // On the hour, where windows begin and end.
+        // On the hour, when windows begin and end.
         0 => rng.i64(TIMES) / 3600 * 3600,
         _ => rng.i64(TIMES),
     };

@@ -1,4 +1,4 @@
-//! An engine that was written by others gives the same answers: regopy, by `tests/interop/rego.py`.
+//! An independent engine gives the same results: regopy, by `tests/interop/rego.py`.
 
 use std::io::Write as _;
 use std::path::Path;
@@ -12,11 +12,11 @@ use super::cases::{ready_made, with_defaults};
 use super::{fleet, lanes, policies, read};
 use crate::{Rego, Settings, decision, input};
 
-/// How many candidates each script is asked about.
+/// The number of candidates for each script.
 const FLEET: usize = 250;
 const LANES: [&str; 3] = ["canary", "test", "prod"];
 
-/// What regopy makes of the rule `decision`; `None` where it fails.
+/// The value of the rule `decision` in regopy; `None` where it fails.
 fn regopy(
     script: &str,
     rule: &str,
@@ -52,7 +52,7 @@ fn regopy(
     String::from_utf8(output.stdout).unwrap().lines().map(answer).collect()
 }
 
-/// Asks both, and returns how often each kind of answer was given: abstain, proceed, skip,
+/// Evaluates with both, and returns how often each kind of result occurred: abstain, proceed, skip,
 /// hold, failure.
 fn compare(
     policy: &Rego,
@@ -90,7 +90,7 @@ fn compare(
         { "lane": "prod", "ous": ["ou-prod", "Straße 7"] },
     ] })
 )]
-// regopy 1.5.2 reads no time that ends in `Z`, therefore `+00:00` here.
+// regopy 1.5.2 can't parse a time that ends in `Z`, therefore `+00:00` here.
 #[case::windows("maintenance-window", json!({
     "timezone": "Europe/Berlin",
     "windows": [
@@ -125,7 +125,7 @@ fn the_ready_made_scripts(#[case] stem: &str, #[case] over: Value) {
     assert!(kinds.iter().filter(|&&count| count > 0).count() > 1, "{kinds:?}");
 }
 
-/// Where one engine fails, so does the other.
+/// If one engine fails, so does the other.
 #[test]
 fn the_language() {
     let script = include_str!("tour.rego");

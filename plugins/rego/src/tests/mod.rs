@@ -1,4 +1,4 @@
-//! What scripts see and say, which of them are refused, and the ready-made ones.
+//! The input and the results of scripts, refused scripts, and the ready-made ones.
 
 mod analysis;
 mod answers;
@@ -43,12 +43,12 @@ fn lanes(names: &[&str]) -> Context {
     Context { lanes: names.iter().map(|&name| name.to_owned()).collect() }
 }
 
-/// A script with nothing in it but these rules.
+/// A script with only these rules.
 fn script(rules: &str) -> String {
     format!("package test\n\n{rules}")
 }
 
-/// An account of which everything is known.
+/// An account with all fields.
 pub(crate) fn candidate() -> Candidate {
     let unit = |id: &str, name: &str| OrganizationalUnit { id: id.into(), name: name.into() };
     Candidate {
@@ -78,7 +78,7 @@ pub(crate) fn candidate() -> Candidate {
     }
 }
 
-/// An account of which little is known.
+/// An account with few fields.
 pub(crate) fn sparse() -> Candidate {
     let mut candidate = candidate();
     candidate.account.email = String::new();

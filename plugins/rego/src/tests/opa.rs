@@ -1,4 +1,4 @@
-//! Built-in functions answer as those of Open Policy Agent, but for what
+//! Built-in functions return the same as those of Open Policy Agent, with the exceptions that
 //! `docs/writing-policies.md` lists.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,16 +12,16 @@ use serde_json::json;
 use super::{candidate, configured, lanes, policies, read, script, settings};
 use crate::script::{Script, ScriptTime};
 
-/// Calls, and what OPA 1.20.2 answers: `tests/interop/opa.py` wrote that.
+/// Calls, and the results of OPA 1.20.2: `tests/interop/opa.py` wrote the file.
 const CASES: &str = include_str!("opa/builtins.txt");
 
-/// Each call, and what OPA makes of it: JSON, `undefined` or `error`.
+/// Each call, and its result in OPA: JSON, `undefined` or `error`.
 fn cases() -> impl Iterator<Item = (&'static str, &'static str)> {
     let lines = CASES.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
     lines.map(|line| line.rsplit_once(" => ").unwrap_or_else(|| panic!("no ` => `: {line}")))
 }
 
-/// What groundcrew makes of a call, in the same form.
+/// The result of a call in groundcrew, in the same form.
 fn answer(call: &str) -> String {
     let script = script(&format!("decision := \"abstain\"\nx := {call}\n"));
     let Ok(script) = Script::new(settings(&script, json!({})), &lanes(&[])) else {
@@ -42,7 +42,7 @@ fn is_same(ours: &str, theirs: &str) -> bool {
     ours == theirs || parsed(ours).zip(parsed(theirs)).is_some_and(|(ours, theirs)| ours == theirs)
 }
 
-/// The rows of the table of differences: a call, OPA's answer and groundcrew's.
+/// The rows of the table of differences: a call, OPA's result and groundcrew's.
 fn documented() -> BTreeMap<String, (String, String)> {
     let text = read(&policies().join("../docs/writing-policies.md"));
     let (_, rest) = text.split_once("| call | OPA | groundcrew |\n|---|---|---|\n").unwrap();
@@ -70,7 +70,7 @@ fn what_differs_from_opa_is_documented() {
     assert_eq!(differences, documented(), "the rows are\n{}", rows.join("\n"));
 }
 
-/// None is left out, but what is the host's, does nothing or has no name.
+/// Every function is covered, except those that the host provides, that do nothing or have no name.
 #[test]
 fn every_function_is_compared() {
     let compared: BTreeSet<&str> = BUILTINS
@@ -85,7 +85,7 @@ fn every_function_is_compared() {
     assert!(cases().count() > 900);
 }
 
-/// What people reported of their policies.
+/// Policies of users' reports.
 #[rstest]
 #[case::a_ring_of_five(
     r#"decision := {"skip": sprintf("ring %d", [to_number("05")])}"#,

@@ -1,4 +1,4 @@
-//! Scripts and data that are refused when they are loaded, and what is said about them.
+//! Scripts and data that are refused when they are loaded, and the messages.
 
 use groundcrew_sdk::Policy as _;
 use rstest::rstest;
@@ -91,7 +91,7 @@ fn a_script(#[case] script: &str, #[case] expected: &str) {
     assert!(!problems[0].1.contains('\n'), "{problems:?}");
 }
 
-/// Wherever a call can be.
+/// In every place where a call can be.
 #[test]
 fn all_unknown_functions_are_found() {
     let rules = r#"
@@ -119,7 +119,7 @@ fine := json.unmarshal("1") if { print("x"); known(2); count([1]) > 0 }
     assert_eq!(names, expected);
 }
 
-/// Wherever regorus doesn't look.
+/// In places that regorus doesn't check.
 #[test]
 fn all_unknown_variables_are_found() {
     let rules = r#"

@@ -1,4 +1,4 @@
-//! What a script's schema refuses, and what the ready-made ones refuse by it.
+//! Data that a script's schema refuses, and that those of the ready-made scripts refuse.
 
 use groundcrew_sdk::{Policy as _, Problem};
 use rstest::rstest;
@@ -17,7 +17,7 @@ fn found(schema: &str, data: Value) -> Vec<String> {
     told(configured(&script(&format!("decision := \"abstain\"\nschema := {schema}")), data).err())
 }
 
-/// What is told of a value under the key `x`.
+/// The message about a value under the key `x`.
 #[rstest]
 #[case(r#"{"type": "string"}"#, json!(7), "a string, found the number 7")]
 #[case(r#"{"type": "string"}"#, json!(null), "a string, found nothing")]
@@ -108,7 +108,7 @@ fn what_is_not_said_is_allowed() {
     }
 }
 
-/// A keyword that would not be looked at is not let through.
+/// An unsupported keyword is refused.
 #[rstest]
 #[case(r#"{"propertys": {}}"#, "is no schema: unknown field `propertys`, expected one of")]
 #[case(r#"{"items": {"maxLength": 1}}"#, "is no schema: unknown field `maxLength`")]
@@ -124,7 +124,7 @@ fn a_schema_that_is_none(#[case] schema: &str, #[case] expected: &str) {
     assert!(told.starts_with(&format!(": test.rego: data.test.schema {expected}")), "{told}");
 }
 
-/// The other rules need not care for what the schema refuses.
+/// The other rules need not handle data that the schema refuses.
 #[test]
 fn problems_are_looked_for_in_data_of_the_right_form() {
     let rules = r#"
@@ -258,7 +258,7 @@ fn a_ready_made_script_refuses(
     assert!(told.starts_with(&format!("/data{at}")) && told.contains(expected), "{told}");
 }
 
-/// What a script documents at its beginning is what its schema knows.
+/// The settings that a script documents at its beginning are those of its schema.
 #[rstest]
 #[case("exclusions")]
 #[case("maintenance-window")]

@@ -1,4 +1,4 @@
-//! `maintenance-window.rego` holds exactly as long as it has to.
+//! `maintenance-window.rego` holds exactly as long as necessary.
 
 use groundcrew_sdk::{Action, Policy as _, PolicyDecision};
 use rstest::rstest;
@@ -7,7 +7,7 @@ use serde_json::json;
 use super::cases::ready_made;
 use super::fleet;
 
-/// At the end of a hold it is open, and at no time before that.
+/// At the end of a hold the window is open, and at no time before that.
 #[rstest]
 #[case("Europe/Berlin")]
 #[case("America/New_York")]

@@ -1,27 +1,26 @@
-//! A request that got no answer.
+//! A request that got no response.
 
 use std::fmt;
 
 use super::{Request, is_safe};
 use crate::{Failure, FailureKind};
 
-/// A request that got no answer. `?` makes a [`Failure`] of it.
+/// A request that got no response. `?` converts it into a [`Failure`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HttpError {
-    /// What it means for trying again.
+    /// Whether a retry can help.
     pub kind: FailureKind,
     /// Short and stable: `http-denied`, `http-timeout`, `http-unreachable`, …
     pub code: &'static str,
-    /// What was asked for, and what came of it. The host tells its operator more than it
-    /// tells a plugin.
+    /// The request and its error. The operator's log has more details than the plugin gets.
     pub message: String,
-    /// Whether the other system may have received it, and done what it asks for.
+    /// Whether the other system may have received and executed the request.
     pub effect_possible: bool,
 }
 
 impl HttpError {
-    /// What became of a request. `received` says whether the other system may have it; if it
-    /// only reads, that has no effect.
+    /// The error of a request. `received` says whether the other system may have received it; a
+    /// request that only reads has no effect.
     pub fn new(
         request: &Request,
         kind: FailureKind,

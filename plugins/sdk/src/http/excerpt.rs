@@ -1,14 +1,14 @@
-//! What a body that nobody expected begins with, as people may be shown it.
+//! The beginning of an unexpected body, in a form that can be shown to people.
 
-/// Most characters that are shown.
+/// Most characters in an excerpt.
 const MAX_EXCERPT_CHARS: usize = 300;
 
-/// How far a body is looked at for being a web page, in bytes.
+/// How many bytes of a body are searched for signs of a web page.
 const SNIFF_LENGTH: usize = 1024;
 
-/// The beginning of a text in one line, bounded and printable: blanks and line breaks are one
-/// space, control characters are left out, and what would change how its neighbours are shown, as
-/// marks of writing direction do, is written as `\u{202e}`.
+/// The beginning of a text in one line, bounded and printable. Blanks and line breaks become one
+/// space, and control characters are left out. Characters that change how their neighbours are
+/// shown, such as marks of writing direction, are written as `\u{202e}`.
 pub(super) fn excerpt(text: &str) -> String {
     let mut shown = String::new();
     let mut count = 0;
@@ -29,7 +29,8 @@ pub(super) fn excerpt(text: &str) -> String {
     shown
 }
 
-/// Whether a body is a web page. Its media type says nothing: Slack calls its `ok` HTML, too.
+/// Whether a body is a web page. Its media type is not reliable: Slack labels its `ok` as HTML,
+/// too.
 pub(super) fn is_html(body: &[u8]) -> bool {
     let beginning = &body[..body.len().min(SNIFF_LENGTH)];
     let beginning = String::from_utf8_lossy(beginning).to_ascii_lowercase();

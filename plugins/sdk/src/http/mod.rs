@@ -1,32 +1,32 @@
-//! HTTP requests, which the host sends for a notifier: to URLs that the config grants, with
-//! secret header fields that it adds and the plugin never sees.
+//! HTTP requests, which the host sends for a notifier: to URLs that the config grants, with secret
+//! header fields that the host adds and the plugin never sees.
 //!
 //! ```
 //! use groundcrew_sdk::http::Request;
 //! use groundcrew_sdk::{Failure, Notification, Receipt};
 //!
-//! fn tell(notification: &Notification) -> Result<Receipt, Failure> {
+//! fn notify(notification: &Notification) -> Result<Receipt, Failure> {
 //!     let record = serde_json::json!({ "account": notification.account.id });
-//!     let answer = Request::put("https://billing.example.com/accounts/1")
+//!     let response = Request::put("https://billing.example.com/accounts/1")
 //!         .header("Accept", "application/json")
 //!         .json(&record)?
 //!         .send()?
 //!         .success()?;
-//!     Ok(Receipt::new(answer.header("Location").unwrap_or("1")))
+//!     Ok(Receipt::new(response.header("Location").unwrap_or("1")))
 //! }
 //! ```
 //!
-//! Both errors, that there is no answer and that the answer is no success, become a
-//! [`Failure`](crate::Failure) by `?`, whose kind says whether trying again can help.
+//! A missing response and a response without success are errors. `?` turns either into a
+//! [`Failure`](crate::Failure), whose kind says whether a retry can help.
 //!
 //! # What is never sent again
 //!
-//! Once the other system has answered 2xx to a request that does more than read, it has taken it,
-//! and sending it again would do it twice: two messages, two builds, two records. So whatever is
-//! wrong with such an answer ([`Response::json`], [`Response::value_at`], [`Response::reject_html`],
-//! [`Response::unexpected`]) is permanent, with the effect possible. That holds for `PUT` as well:
-//! not every endpoint is as idempotent as HTTP wants it, and a repeat hours later would
-//! overwrite what somebody has changed since.
+//! If the other system has responded with 2xx to a request that does more than read, it has
+//! accepted the request. Sending it again would have the effect twice: two messages, two builds,
+//! two records. So an error about the content of such a response ([`Response::json`],
+//! [`Response::value_at`], [`Response::reject_html`], [`Response::unexpected`]) is permanent, with
+//! the effect possible. That holds for `PUT` as well: not every endpoint is as idempotent as HTTP
+//! requires, and a repeat hours later would overwrite a change that somebody has made since.
 
 mod error;
 mod excerpt;
@@ -69,7 +69,7 @@ mod mock {
         static MOCK: RefCell<Option<Mock>> = const { RefCell::new(None) };
     }
 
-    /// In native tests: what requests are answered on this thread from now on.
+    /// In native tests: the responses to requests on this thread from now on.
     pub fn mock_with(answer: impl FnMut(&Request) -> Result<Response, HttpError> + 'static) {
         MOCK.with(|slot| *slot.borrow_mut() = Some(Box::new(answer)));
     }

@@ -22,32 +22,32 @@ impl Request {
         Self { method: method.into(), url: url.into(), headers: vec![], body: vec![] }
     }
 
-    /// Reads.
+    /// A request that reads.
     pub fn get(url: impl Into<String>) -> Self {
         Self::new("GET", url)
     }
 
-    /// Hands over something new. A repeat may do it twice.
+    /// A request that submits something new. A repeat may do it twice.
     pub fn post(url: impl Into<String>) -> Self {
         Self::new("POST", url)
     }
 
-    /// Replaces what is at the URL. A repeat changes nothing.
+    /// A request that replaces the resource at the URL. A repeat changes nothing.
     pub fn put(url: impl Into<String>) -> Self {
         Self::new("PUT", url)
     }
 
-    /// Changes a part of what is at the URL.
+    /// A request that changes a part of the resource at the URL.
     pub fn patch(url: impl Into<String>) -> Self {
         Self::new("PATCH", url)
     }
 
-    /// Removes what is at the URL.
+    /// A request that removes the resource at the URL.
     pub fn delete(url: impl Into<String>) -> Self {
         Self::new("DELETE", url)
     }
 
-    /// Adds a header field. `Host` and those that say where a request ends are the host's.
+    /// Adds a header field. The host sets `Host` and the fields that frame a request.
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.headers.push((name.into(), value.into()));
         self
@@ -62,19 +62,19 @@ impl Request {
     /// Sets the body to a value in JSON, and `Content-Type` to say so.
     ///
     /// # Errors
-    /// [`Invalid`](crate::FailureKind::Invalid) when JSON has no form for the value, as for
-    /// a map whose keys are no texts.
+    /// [`Invalid`](crate::FailureKind::Invalid) when the value can't be expressed in JSON, such as
+    /// a map whose keys are not texts.
     pub fn json(self, value: &impl Serialize) -> Result<Self, Failure> {
         let body = serde_json::to_vec(value)
             .map_err(|error| Failure::invalid("not-json", error.to_string()))?;
         Ok(self.header("Content-Type", "application/json").body(body))
     }
 
-    /// Has the host send it and waits for the answer, whatever its status.
+    /// Has the host send the request, and waits for the response, whatever its status.
     ///
     /// # Errors
-    /// Why there is no answer: it was not granted, the other system could not be reached, or
-    /// the answer was lost.
+    /// Why there is no response: the request was not granted, the other system could not be
+    /// reached, or the response was lost.
     pub fn send(&self) -> Result<Response, HttpError> {
         super::send(self).map(|response| response.for_request(self))
     }

@@ -1,4 +1,4 @@
-//! Answers, and what their status means for trying again.
+//! Responses, and whether their status allows a retry.
 
 use std::borrow::Cow;
 
@@ -7,24 +7,24 @@ use serde::de::DeserializeOwned;
 use super::{Request, excerpt, is_safe, retry_after};
 use crate::{Failure, FailureKind};
 
-/// Where web pages come from that were not asked for.
+/// Typical causes of unexpected web pages.
 const HTML_CAUSE: &str = "an instance that hibernates, a proxy or a login page answers so";
-/// The code of a failure because of an answer that is a success by its status.
+/// The code of a failure because of a response whose status is a success.
 const UNEXPECTED_CODE: &str = "unexpected-answer";
 
-/// An answer, whatever its status. Redirects are not followed: they are answers as well.
+/// A response, whatever its status. Redirects are not followed: they are responses as well.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Response {
     status: u16,
     headers: Vec<(String, String)>,
     body: Vec<u8>,
-    /// Method and place of the request.
+    /// Method and URL of the request.
     method: String,
     url_without_query: String,
 }
 
 impl Response {
-    /// An answer with this status, and this body.
+    /// A response with this status and this body.
     pub fn new(status: u16, body: impl Into<Vec<u8>>) -> Self {
         Self {
             status,
@@ -41,7 +41,7 @@ impl Response {
         self
     }
 
-    /// The answer to this request.
+    /// The response to this request.
     pub(super) fn for_request(mut self, request: &Request) -> Self {
         self.method = request.method().to_owned();
         self.url_without_query = request.url_without_query().to_owned();
@@ -82,11 +82,11 @@ impl Response {
     /// The body, read as JSON.
     ///
     /// # Errors
-    /// When it is something else, with what came instead. If the request only reads, something
-    /// else has answered, as a proxy in between: [`Transient`](FailureKind::Transient). If it does
-    /// more and the status is 2xx, it must not be sent again:
-    /// [`Permanent`](FailureKind::Permanent), and the effect is possible. Of another status, what
-    /// that means ([`failure`](Self::failure)).
+    /// When it is not JSON, with the beginning of the body. If the request only reads, something
+    /// else has responded, such as a proxy: [`Transient`](FailureKind::Transient). If the request
+    /// does more and the status is 2xx, it must not be sent again:
+    /// [`Permanent`](FailureKind::Permanent), and the effect is possible. With another status, the
+    /// failure of that status ([`failure`](Self::failure)).
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, Failure> {
         serde_json::from_slice(&self.body).map_err(|error| match error.is_data() {
             true => self.unparsable(&format!(", with other JSON ({error}): {}", self.excerpt())),
@@ -94,12 +94,12 @@ impl Response {
         })
     }
 
-    /// The text or number at a JSON pointer (RFC 6901) of the body, as `/result/sys_id`;
-    /// `None` when there is none, or only `null` or a blank text. An empty answer to a request
-    /// that does more than read (204, as a rule) has nothing anywhere.
+    /// The text or number at a JSON pointer (RFC 6901) of the body, such as `/result/sys_id`;
+    /// `None` when there is none, or only `null` or a blank text. An empty response to a request
+    /// that does more than read (usually 204) has no value at any pointer.
     ///
     /// # Errors
-    /// When the body is no JSON; see [`json`](Self::json).
+    /// When the body is not JSON; see [`json`](Self::json).
     pub fn value_at(&self, pointer: &str) -> Result<Option<String>, Failure> {
         if self.is_success() && self.body.trim_ascii().is_empty() && !is_safe(&self.method) {
             return Ok(None);
@@ -112,11 +112,12 @@ impl Response {
         })
     }
 
-    /// The answer, unless it is a web page. Those are for people: no API has answered then, but
-    /// an instance that hibernates, a proxy or a login page, whatever the status says.
+    /// The response, unless it is a web page. Web pages are for people: they come not from an API
+    /// but from an instance that hibernates, a proxy or a login page, whatever the status is.
     ///
     /// # Errors
-    /// When it is one; whether the request may be sent again as with [`json`](Self::json).
+    /// When it is a web page. Whether the request may be sent again is decided as in
+    /// [`json`](Self::json).
     pub fn reject_html(self) -> Result<Self, Failure> {
         match excerpt::is_html(&self.body) {
             true => Err(self.unparsable(&self.describe_body("an API's answer"))),
@@ -124,8 +125,8 @@ impl Response {
         }
     }
 
-    /// A failure because of what this answer says, though its status is a success: permanent,
-    /// and the effect is possible if the request does more than read.
+    /// A failure because of the content of this response, though its status is a success:
+    /// permanent, and the effect is possible if the request does more than read.
     pub fn unexpected(&self, what: &str) -> Failure {
         Failure {
             effect_possible: !is_safe(&self.method),
@@ -139,7 +140,7 @@ impl Response {
         }
     }
 
-    /// The failure because of a body that can't be what was asked for.
+    /// The failure because of a body of the wrong form.
     fn unparsable(&self, what: &str) -> Failure {
         if !self.is_success() {
             return self.failure();
@@ -155,7 +156,7 @@ impl Response {
         }
     }
 
-    /// What came instead of this: what it is, its media type, and how it begins.
+    /// Describes the body: its form, its media type, and its beginning.
     fn describe_body(&self, of: &str) -> String {
         let kind = match self.header("Content-Type").map(excerpt::excerpt) {
             Some(kind) if !kind.is_empty() => format!(" ({kind})"),
@@ -171,7 +172,7 @@ impl Response {
         }
     }
 
-    /// Where a redirect leads, without query and fragment, which may have secrets.
+    /// The target of a redirect, without query and fragment, which may contain secrets.
     fn redirect_target(&self) -> String {
         let target = self.header("Location").unwrap_or_default();
         let url_without_query = target.split(['?', '#']).next().unwrap_or_default();
@@ -181,24 +182,24 @@ impl Response {
         }
     }
 
-    /// How long the other system asks to wait, in seconds (`Retry-After`).
+    /// How long to wait before the next request, in seconds (`Retry-After`).
     pub fn retry_after(&self) -> Option<u32> {
         retry_after::seconds(self.header("Retry-After")?, self.header("Date"))
     }
 
-    /// The answer, if its status is 2xx.
+    /// The response, if its status is 2xx.
     ///
     /// # Errors
-    /// What its status means; see [`failure`](Self::failure).
+    /// The failure of its status; see [`failure`](Self::failure).
     pub fn success(self) -> Result<Self, Failure> {
         if self.is_success() { Ok(self) } else { Err(self.failure()) }
     }
 
-    /// What an answer that is no success means: 408, 425, 429 and 5xx may work later (501 and
-    /// 505 never will); 401, 403 and 407 say that something is not permitted; all others,
-    /// redirects among them, will be the same next time.
+    /// The failure of a response that is not a success. 408, 425, 429 and 5xx may work later (501
+    /// and 505 never will). 401, 403 and 407 mean that something is not permitted. All others,
+    /// including redirects, will be the same next time.
     ///
-    /// A server that fails (5xx) may do so after it did what was asked for.
+    /// A server that fails (5xx) may have executed the request before.
     pub fn failure(&self) -> Failure {
         let Self { status, method, url_without_query, .. } = self;
         let kind = match status {
@@ -311,7 +312,7 @@ mod tests {
         assert_eq!(answer.value_at(pointer), Ok(expected.map(str::to_owned)));
     }
 
-    /// An answer 200 of this media type.
+    /// A response with status 200 and this media type.
     fn answered(method: &str, media_type: &str, body: &str) -> Response {
         Response::new(200, body)
             .with_header("Content-Type", media_type)
@@ -320,7 +321,7 @@ mod tests {
 
     const PAGE: &str = "<!DOCTYPE html>\n<html><head><title>Hibernating Instance</title>";
 
-    /// What other systems were seen to answer with 2xx where JSON was expected, and what is said.
+    /// Responses of real systems with 2xx where JSON was expected, and the messages about them.
     #[rstest]
     #[case::slack(
         answered("POST", "text/html", "ok"),
@@ -345,7 +346,7 @@ mod tests {
         assert_eq!(answer.json::<u32>().unwrap_err().message, message);
     }
 
-    /// One that only reads may be sent again.
+    /// A request that only reads may be sent again.
     #[rstest]
     #[case("GET", FailureKind::Transient, false)]
     #[case("HEAD", FailureKind::Transient, false)]
@@ -383,7 +384,7 @@ mod tests {
         assert_eq!(answer.value_at("/id").map_err(|failure| failure.kind), expected);
     }
 
-    /// It says what its status means, whatever its body should have been.
+    /// The failure is that of the status, whatever the body should have been.
     #[test]
     fn json_of_an_answer_that_is_no_success() {
         let answer = answer("POST", 503);

@@ -2,21 +2,21 @@
 
 use std::time::UNIX_EPOCH;
 
-/// Longest wait that is believed: a day.
+/// Longest accepted wait: a day.
 const MAX_WAIT_SECONDS: u64 = 24 * 3600;
 
-/// How long to wait, in seconds. A date is held against the server's own.
+/// How long to wait, in seconds. A date is compared with the server's own `Date`.
 pub(super) fn seconds(value: &str, date: Option<&str>) -> Option<u32> {
     let value = value.trim();
     let seconds = match value.bytes().all(|byte| byte.is_ascii_digit()) && !value.is_empty() {
-        // More digits than fit are a long time, too.
+        // A number with too many digits is a long time, too.
         true => value.parse().unwrap_or(MAX_WAIT_SECONDS),
         false => http_date(value)?.saturating_sub(http_date(date?)?),
     };
     u32::try_from(seconds.min(MAX_WAIT_SECONDS)).ok()
 }
 
-/// Seconds from 1970 to a date as HTTP has it, in any of its three formats.
+/// Seconds from 1970 to an HTTP date, in any of its three formats.
 fn http_date(date: &str) -> Option<u64> {
     let date = httpdate::parse_http_date(date.trim()).ok()?;
     Some(date.duration_since(UNIX_EPOCH).ok()?.as_secs())

@@ -1,4 +1,4 @@
-//! Requests by `wasi:http`.
+//! Sends requests with `wasi:http`.
 
 use super::{HttpError, Request, Response};
 use crate::FailureKind::{self, Denied, Invalid, Permanent, Transient};
@@ -75,8 +75,8 @@ fn method(name: &str) -> Method {
     }
 }
 
-/// Writes the body. That the host closes the stream is no error of its own: the answer says
-/// why it did.
+/// Writes the body. If the host closes the stream, that is not an error of its own: the response
+/// says why.
 fn write(request: &Request, body: OutgoingBody) -> Result<(), HttpError> {
     {
         let stream =
@@ -166,7 +166,7 @@ fn from_error_code(request: &Request, code: ErrorCode) -> HttpError {
         ErrorCode::HttpResponseBodySize(_) => {
             (Permanent, "http-answer-too-large", "its answer is larger than allowed", true)
         }
-        // It came to something, and what can't be told: sent again, it would be done twice.
+        // The request had a result that is unknown: sent again, it would have its effect twice.
         ErrorCode::HttpResponseTransferCoding(_) | ErrorCode::HttpResponseHeaderSectionSize(_)
             if !super::is_safe(request.method()) =>
         {
