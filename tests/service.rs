@@ -706,9 +706,7 @@ fn looking_makes_no_ledger() {
     eventually("a sweep", || fixture.status()["sweep"]["accounts"] == 1);
     let log = service.stop();
     let told = |line: &Value| {
-        line["fields"]["message"]
-            .as_str()
-            .is_some_and(|text| text.contains("started a new ledger"))
+        line["fields"]["message"].as_str().is_some_and(|text| text.contains("started a new ledger"))
     };
     assert!(log.iter().any(told), "{log:?}");
     assert!(std::fs::metadata(&file).unwrap().len() > 0);
