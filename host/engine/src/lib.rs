@@ -10,7 +10,7 @@
 //!   Neither depends on the other.
 //! - `host` drives both: as a service, or by ticks. It reads the events queue for both, and writes
 //!   heartbeats into the ledger.
-//! - `policies` evaluates the policies, `alerter` publishes alerts, `queues` receives messages,
+//! - `policy_pipeline` evaluates the policies, `alerter` publishes alerts, `queues` receives messages,
 //!   `retry` repeats calls and `stop` ends waits, for both.
 //! - An [`Observer`] receives the events of the engine; [`Health`] is an observer that reports
 //!   whether a host does its work. [`JumpTolerantClock`] runs evenly when the machine's clock jumps.

@@ -179,7 +179,7 @@ mod tests {
         let file = known(&[heartbeat("file", HostKind::Service, 12)]);
         insta::assert_snapshot!(screen(file, HostPresence::Connected, true), @"
         host        file: groundcrew 0.1.0 as a service since 2026-09-21 12:13 UTC, last
-                    heard of 00:00:12 ago
+                    seen 00:00:12 ago
         ");
     }
 

@@ -456,7 +456,7 @@ mod tests {
         ");
         insta::assert_snapshot!(screen(&Report { sweep: None, ..report }), @"
         host        file: groundcrew 0.1.0 as a service since 2026-09-21 12:13 UTC, last
-                    heard of 00:00:12 ago
+                    seen 00:00:12 ago
         sweep       none is complete yet; the log of the host says why
         ");
     }

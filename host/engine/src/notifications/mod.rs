@@ -2,8 +2,8 @@
 //!
 //! [`Notifications::handle`] takes one event, from any source; the routes choose its recipients.
 //! `subject` is the subject of a notification and looks up the account, `recipients` finds the
-//! recipients and evaluates policies and gates, `deliver` delivers to one notifier under the
-//! ledger's claim, `queue` receives notifications from their queue, `worker` does so for a host,
+//! recipients and evaluates policies, `gates` calls gates before the others, `deliver` delivers to
+//! one notifier under the ledger's claim, `queue` receives notifications from their queue, `worker` does so for a host,
 //! `backfill` finds accounts whose event was lost, and `report` is the result of all this.
 
 mod backfill;
