@@ -68,6 +68,18 @@ plugin = "./none.wasm"
 }
 
 #[test]
+fn an_older_name_of_a_key_is_read_with_a_warning() {
+    let ran = check("[updates]\nwait_seconds = 20\nmax_receive_count = 3\n");
+    assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+    for warning in [
+        "  warning: crew.toml:2: `wait_seconds` in [updates] is now called `poll_interval`",
+        "  warning: crew.toml:3: `max_receive_count` in [updates] is now called `max_attempts`",
+    ] {
+        assert!(ran.stdout.lines().any(|line| line == warning), "{}", ran.stdout);
+    }
+}
+
+#[test]
 fn priority_mode_without_a_tag_key_is_refused_at_its_line() {
     let ran = check(
         "[[lanes]]\nname = \"a\"\n[[lanes]]\nname = \"b\"\n[[policies]]\nplugin = \"managed-tag\"\n[policies.settings]\npriority_mode = true\n",

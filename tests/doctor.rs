@@ -239,7 +239,10 @@ fn nobody_who_hears_alerts_is_a_warning() {
     let aws = Server::sim_aws(1);
     let ran = doctor(&aws, prepare_dir(&aws, &[]).path());
     assert_eq!(ran.code, 0, "{}", ran.stdout);
-    assert!(ran.stdout.contains("  warn  topic                nobody hears groundcrew-alerts\n"));
+    assert!(ran.stdout.contains(
+        "  warn  topic                no confirmed subscription to \
+                                 groundcrew-alerts\n"
+    ));
 }
 
 #[test]
@@ -282,7 +285,7 @@ fn a_wrong_config_is_told_first() {
     let ran = groundcrew(dir.path(), &["doctor", "--config", "crew.toml"]);
     assert_eq!(
         (ran.code, ran.stderr.as_str()),
-        (2, "2 problems found: mend the config, and run this again\n")
+        (2, "2 problems found: fix the config, and run this again\n")
     );
     insta::assert_snapshot!(screen(&ran));
     let ran = groundcrew(dir.path(), &["doctor", "--config", "nowhere.toml", "--format", "json"]);

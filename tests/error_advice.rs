@@ -67,10 +67,10 @@ fn folder() -> tempfile::TempDir {
 #[case::no_config("status --config none.toml", "check its path and its rights")]
 #[case::a_folder_as_config("run --config folder", "check its path and its rights")]
 #[case::no_address("run --config file.toml --listen 192.0.2.1:80", "try another --listen")]
-#[case::a_wrong_config("check --config wrong.toml", "mend the config, and run this again")]
+#[case::a_wrong_config("check --config wrong.toml", "fix the config, and run this again")]
 #[case::a_wrong_config_for_doctor(
     "doctor --config wrong.toml",
-    "mend the config, and run this again"
+    "fix the config, and run this again"
 )]
 #[case::what_doctor_finds("doctor --config file.toml", "do what is said there, and run this again")]
 #[case::no_snapshot(

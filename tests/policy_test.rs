@@ -64,7 +64,7 @@ expect = {{ decision = "skip", reason = "no-such-reason" }}
     let ran = test(&[("tag.cases.toml", &cases)]);
     assert_eq!(ran.code, 1);
     insta::assert_snapshot!(ran.stdout);
-    assert_eq!(ran.stderr, "2 cases failed: mend the policy, or what is expected\n");
+    assert_eq!(ran.stderr, "2 cases failed: fix the policy, or what is expected\n");
 }
 
 #[test]
@@ -115,7 +115,7 @@ fn files_that_make_no_sense_are_told_with_their_line_and_the_others_are_tested()
     ]);
     assert_eq!(ran.code, 2);
     insta::assert_snapshot!(ran.stdout);
-    assert_eq!(ran.stderr, "4 files can't be tested: mend what is shown\n");
+    assert_eq!(ran.stderr, "4 files can't be tested: fix what is shown\n");
 }
 
 #[rstest]

@@ -297,7 +297,7 @@ fn lanes_are_paused_and_resumed(#[case] running: bool) {
     let paused = fixture.run(&["pause", "only"]);
     assert_eq!((paused.code, paused.stderr.as_str()), (0, ""));
     assert!(paused.stdout.starts_with("only: paused; what runs is tracked"), "{}", paused.stdout);
-    assert!(paused.stdout.contains("no groundcrew runs on this ledger now"), "{}", paused.stdout);
+    assert!(paused.stdout.contains("no host runs on this ledger now"), "{}", paused.stdout);
     let again = fixture.run(&["pause"]);
     assert!(again.stdout.starts_with("only: paused already since"), "{}", again.stdout);
     let unknown = fixture.run(&["resume", "onyl"]);
@@ -318,7 +318,7 @@ fn lanes_are_paused_and_resumed(#[case] running: bool) {
     };
     let resumed = fixture.run(&["resume"]);
     assert!(resumed.stdout.starts_with("only: resumed; it was paused: paused by"));
-    let who = if running { "the running groundcrew takes it in" } else { "no groundcrew runs" };
+    let who = if running { "the running host applies it" } else { "no host runs" };
     assert!(resumed.stdout.contains(who), "{}", resumed.stdout);
     let service = service.unwrap_or_else(|| fixture.start());
     eventually("three updates", || fixture.ended() == 3);
@@ -543,7 +543,7 @@ fn orders_are_in_the_trail_and_in_the_log() {
     assert_eq!(run_command(&mut alone).code, 0);
     let screen = fixture.run(&["audit"]).stdout;
     assert!(screen.contains(" UTC  pause only\n            by ada@"), "{screen}");
-    assert!(screen.contains("; no groundcrew has taken it in yet\n"), "{screen}");
+    assert!(screen.contains("; no host has applied it yet\n"), "{screen}");
 
     let service = fixture.start();
     eventually("a sweep", || fixture.status()["sweep"]["accounts"] == 1);
@@ -598,7 +598,7 @@ fn a_sweep_is_made_when_it_is_asked_for_and_not_while_the_landing_zone_changes()
     let before = calls("SearchProvisionedProducts");
     let asked = fixture.run(&["sweep"]);
     assert!(asked.stdout.contains(
-        "the running groundcrew takes it in within 1 second, and sweeps no sooner than 00:00:01 after"
+        "the running host applies it within 1 second, and sweeps no sooner than 00:00:01 after"
     ));
     eventually("another sweep", || calls("SearchProvisionedProducts") > before);
     let dry = fixture.run(&["sweep", "--dry-run"]);

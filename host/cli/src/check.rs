@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use groundcrew_core::config::{NotifierConfig, Problem};
+use groundcrew_core::config::NotifierConfig;
 use groundcrew_core::doctor;
 use groundcrew_core::http::webhook_with_plain_secret;
 use groundcrew_core::route::OncePer;
@@ -38,7 +38,7 @@ pub fn run(options: &Check) -> Result<(), CommandError> {
 fn found(problems: &str) -> Result<(), CommandError> {
     print_sanitized(&format!("{problems}\n"))?;
     Err(CommandError::Usage(format!(
-        "{} found: mend the config, and run this again",
+        "{} found: fix the config, and run this again",
         count(problems.lines().count(), "problem")
     )))
 }
@@ -121,9 +121,7 @@ fn describe(options: &Check, loaded: &LoadedConfig) -> String {
             ),
         });
     }
-    let warning =
-        |Problem { line, message }: &Problem| format!("  warning: line {line}: {message}");
-    lines.extend(config.warnings.iter().map(warning));
+    lines.extend(loaded.warnings.iter().map(|warning| format!("  warning: {warning}")));
     lines.extend(config.notifiers.iter().flat_map(plain_secrets));
     lines.join("\n") + "\n"
 }

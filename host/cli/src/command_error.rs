@@ -90,10 +90,10 @@ pub fn failing_policies_error<'a>(policies: impl Iterator<Item = &'a str>) -> Op
     match names.as_slice() {
         [] => None,
         [name] => {
-            Some(CommandError::Other(format!("the policy {name} fails: mend what is shown of it")))
+            Some(CommandError::Other(format!("the policy {name} fails: fix what is shown of it")))
         }
         names => Some(CommandError::Other(format!(
-            "the policies {} fail: mend what is shown of them",
+            "the policies {} fail: fix what is shown of them",
             names.join(", ")
         ))),
     }

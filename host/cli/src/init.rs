@@ -44,7 +44,7 @@ pub fn run(options: &Init) -> Result<(), CommandError> {
 fn next_steps(suggestions: &CommandFormatter, indent: &str) -> String {
     let steps = [
         ("check", "is it fit for use?"),
-        ("simulate", "rehearse an update of 20 accounts, without AWS"),
+        ("simulate", "simulate an update of 20 accounts, without AWS"),
         ("doctor", "is everything that it needs in AWS?"),
         ("plan", "what would an update do now?"),
     ];

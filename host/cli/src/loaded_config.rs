@@ -56,6 +56,8 @@ pub struct LoadedConfig {
     pub notifiers: Vec<Arc<LoadedNotifier>>,
     /// Runs the plugins.
     pub runtime: Runtime,
+    /// What is not wrong yet, each with its file and line: older names of keys.
+    pub warnings: Vec<String>,
     /// The settings of each policy, a script's data included, as JSON.
     settings: Vec<String>,
 }
@@ -232,8 +234,18 @@ impl ParsedConfig {
         {
             print_stderr(&trouble.to_string());
         }
+        let warnings: Vec<String> = config
+            .warnings
+            .iter()
+            .map(|warning| {
+                Problems::new(name.as_str(), vec![warning.clone()]).within(&text).to_string()
+            })
+            .collect();
+        for warning in &warnings {
+            tracing::warn!("{warning}");
+        }
         match problems.is_empty() {
-            true => Ok(LoadedConfig { config, policies, notifiers, runtime, settings }),
+            true => Ok(LoadedConfig { config, policies, notifiers, runtime, warnings, settings }),
             false => Err(config_error(&name, &text, problems)),
         }
     }

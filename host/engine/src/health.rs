@@ -69,7 +69,7 @@ impl Health {
     /// lately.
     pub fn unready(&self) -> Option<String> {
         if let Some(error) = self.unwritten() {
-            return Some(format!("it can't be written down what is done: {error}"));
+            return Some(format!("the ledger can't record what is done: {error}"));
         }
         if let Some(stuck) = self.stuck() {
             return Some(stuck);
@@ -196,7 +196,7 @@ mod tests {
         round(&health, 1, Some(AT));
         let error = LedgerError::Store("no space left on device".into());
         health.observe(AT, EngineEvent::HeartbeatWritten(Some(&error)));
-        let expected = "it can't be written down what is done: ledger: no space left on device";
+        let expected = "the ledger can't record what is done: ledger: no space left on device";
         assert_eq!(health.unready().as_deref(), Some(expected));
         assert_eq!(health.stuck(), None);
         beat(&health);
@@ -213,7 +213,7 @@ mod tests {
             pass(30).await;
         }
         let expected =
-            "it can't be written down what is done: the ledger has not answered for 120 seconds";
+            "the ledger can't record what is done: the ledger has not answered for 120 seconds";
         assert_eq!(health.unready().as_deref(), Some(expected));
         beat(&health);
         assert_eq!(health.unready(), None);

@@ -42,10 +42,10 @@ pub fn run(options: &Doctor) -> Result<(), CommandError> {
         Err(CommandError::Usage(problems)) => {
             let number = problems.lines().count();
             let finding =
-                Finding::failed(Check::Config, problems, "mend the config, and run this again");
+                Finding::failed(Check::Config, problems, "fix the config, and run this again");
             show(&Report::new(name, None, vec![finding]), options.format)?;
             Err(CommandError::Usage(format!(
-                "{} found: mend the config, and run this again",
+                "{} found: fix the config, and run this again",
                 count(number, "problem")
             )))
         }

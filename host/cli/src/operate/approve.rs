@@ -119,7 +119,7 @@ fn confirm(plan: &PlanId) -> Result<(), CommandError> {
     if !stdin.is_terminal() {
         return Err(CommandError::Usage(format!(
             "{plan}: not approved. Nobody can be asked, since stdin is no terminal: read what is \
-             shown above, then say it with `--yes`"
+             shown above, then approve with `--yes`"
         )));
     }
     print(&format!("Approve {plan}? [y/N] "))?;
@@ -239,7 +239,7 @@ fn write_unknown_previous(orders: &Orders, out: &mut String) -> std::fmt::Result
         None => paragraph(out, "before      no plan that was approved is known"),
         Some((at, plan, approval)) => {
             let line = format!(
-                "before      {plan}, approved by {} at {}; what it was made of was not written down",
+                "before      {plan}, approved by {} at {}; its rules were not recorded",
                 approval.by,
                 format_minute(at)
             );
@@ -371,7 +371,7 @@ mod tests {
         insta::assert_snapshot!(previous, @r"
              plan-090909090909, approved by
                     arn:aws:sts::123456789012:assumed-role/ops/ada (ada@desk) at
-                    2026-09-21 14:13 UTC; what it was made of was not written down
+                    2026-09-21 14:13 UTC; its rules were not recorded
         ");
     }
 

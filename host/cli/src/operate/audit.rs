@@ -82,7 +82,7 @@ fn render(report: &Report) -> String {
 fn write(report: &Report, out: &mut String) -> std::fmt::Result {
     for entry in &report.orders {
         let second = entry.at.strftime("%Y-%m-%d %H:%M:%S UTC");
-        let waits = if entry.is_logged { "" } else { "; no groundcrew has taken it in yet" };
+        let waits = if entry.is_logged { "" } else { "; no host has applied it yet" };
         paragraph(out, &format!("{second}  {}", entry.what))?;
         paragraph(out, &format!("            by {}{waits}", entry.by))?;
     }
@@ -143,7 +143,7 @@ mod tests {
                     by arn:aws:sts::123456789012:assumed-role/ops/ada (ada@desk)
         2026-09-21 14:13:29 UTC  redrive to pa-aaaaaaaaaaaac: 000000000001,
                     000000000002, 000000000003, 000000000004, 000000000005, 000000000006
-                    by unknown; no groundcrew has taken it in yet
+                    by unknown; no host has applied it yet
         ");
         let since = Some(AT + std::time::Duration::from_secs(60));
         assert_eq!(render(&Report::of(trail(), 9, since)), "No order was given.\n");

@@ -133,5 +133,5 @@ fn write(
         );
         paragraph(out, &line)?;
     }
-    writeln!(out, "Nothing was written down.")
+    writeln!(out, "Nothing was changed.")
 }

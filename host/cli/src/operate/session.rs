@@ -46,12 +46,11 @@ impl OperatorSession {
     pub(super) fn pickup_notice(&self) -> String {
         let wait = count(self.config.updates.poll_interval.as_secs() as usize, "second");
         match (self.aws.ledger().shared, &self.aws.ledger().file) {
-            (true, _) => format!("the running groundcrew takes it in within {wait}"),
+            (true, _) => format!("the running host applies it within {wait}"),
             (false, _) if self.is_table() => {
-                format!("whichever groundcrew runs on the table takes it in within {wait}")
+                format!("a host applies it within {wait}")
             }
-            _ => "no groundcrew runs on this ledger now: the next takes it in when it starts"
-                .to_owned(),
+            _ => "no host runs on this ledger now: the next applies it when it starts".to_owned(),
         }
     }
 

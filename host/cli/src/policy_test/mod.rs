@@ -73,11 +73,11 @@ pub fn run(options: &PolicyTest) -> Result<(), CommandError> {
     match (broken.len(), failed) {
         (0, 0) => Ok(()),
         (0, _) => Err(CommandError::Other(format!(
-            "{} failed: mend the policy, or what is expected",
+            "{} failed: fix the policy, or what is expected",
             count(failed, "case")
         ))),
         (files, _) => Err(CommandError::Usage(format!(
-            "{} can't be tested: mend what is shown",
+            "{} can't be tested: fix what is shown",
             count(files, "file")
         ))),
     }

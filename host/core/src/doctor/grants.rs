@@ -67,7 +67,7 @@ fn unused_grant(notifier: &NotifierConfig, grant: &HttpGrant) -> Finding {
             plugin_config.name,
             plugin_config.plugin.name()
         ),
-        "remove the grant, or mend the URL in the settings",
+        "remove the grant, or fix the URL in the settings",
     )
 }
 
@@ -126,7 +126,7 @@ fn uncovered_requests(notifier: &NotifierConfig, requests: &Requests<'_>) -> Opt
         );
         let fix = match there().next() {
             Some(grant) => format!("add {} to `methods` of {grant}", list(&lacking)),
-            None => "grant its URL in [[notifiers.grants.http]], or mend the setting".to_owned(),
+            None => "grant its URL in [[notifiers.grants.http]], or fix the setting".to_owned(),
         };
         Finding::failed(CHECK, found, fix)
     })

@@ -202,7 +202,7 @@ fn describe_forbidden(granted: &HttpGrant, addresses: &[IpAddr]) -> Option<(Stri
             "write `allow_private = true` in its [[notifiers.grants.http]], if that is where \
              requests shall go"
         }
-        false => "have the name lead elsewhere, or mend the host in `url`: no key opens that",
+        false => "have the name lead elsewhere, or fix the host in `url`: no key opens that",
     };
     (!told.is_empty()).then(|| (list(&told), fix))
 }
@@ -255,13 +255,13 @@ fn connection_finding(
         Kind::NoTls => "speaks no TLS that groundcrew speaks",
     };
     let fix = match kind {
-        Kind::Unresolved => "mend the host in `url`, or have this machine's name server know it",
-        Kind::AddressForbidden => "mend the host in `url`, or what its name leads to",
+        Kind::Unresolved => "fix the host in `url`, or have this machine's name server know it",
+        Kind::AddressForbidden => "fix the host in `url`, or what its name leads to",
         Kind::NoConnection | Kind::TimedOut => {
             "look whether the other system is up, and let this machine reach it: firewall, security \
              group, route; or name a `proxy` in its [[notifiers.grants.http]]"
         }
-        Kind::Proxy => "have the proxy let requests through to this host, or mend `proxy`",
+        Kind::Proxy => "have the proxy let requests through to this host, or fix `proxy`",
         Kind::UnknownIssuer if granted.ca_file.is_some() => {
             "put the issuer's certificate into the grant's `ca_file`, which is trusted instead of \
              the system's, or take `ca_file` out if the system trusts it"
@@ -274,14 +274,15 @@ fn connection_finding(
             "name the host in `url` as the certificate does, or have one issued for this name"
         }
         Kind::Expired => {
-            "have the other system's certificate renewed; if it is valid, mend this machine's clock"
+            "have the other system's certificate renewed; if it is valid, fix this machine's \
+             clock"
         }
         Kind::NotYetValid => {
-            "mend this machine's clock; if it is right, have the other system use a valid one"
+            "fix this machine's clock; if it is right, have the other system use a valid one"
         }
-        Kind::Untrusted => "have the other system's certificate mended",
-        Kind::NoTls => "look whether TLS 1.2 or 1.3 is spoken on this port, or mend `url`",
-        Kind::CaFile => "mend the file that `ca_file` names: certificates of authorities in PEM",
+        Kind::Untrusted => "have the other system's certificate corrected",
+        Kind::NoTls => "look whether TLS 1.2 or 1.3 is spoken on this port, or fix `url`",
+        Kind::CaFile => "fix the file that `ca_file` names: certificates of authorities in PEM",
         Kind::NoRootCertificates => {
             "install the system's certificates (ca-certificates), or name some by `ca_file`"
         }
@@ -484,7 +485,7 @@ mod tests {
         failure(ConnectionFailureKind::Proxy),
         Status::Failed,
         "reached from here: why",
-        "mend `proxy`"
+        "fix `proxy`"
     )]
     #[case::issuer(
         failure(ConnectionFailureKind::UnknownIssuer),
@@ -514,7 +515,7 @@ mod tests {
         failure(ConnectionFailureKind::Untrusted),
         Status::Failed,
         "not trusted here: why",
-        "mended"
+        "fixed"
     )]
     #[case::no_tls(
         failure(ConnectionFailureKind::NoTls),

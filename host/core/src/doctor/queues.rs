@@ -103,7 +103,7 @@ impl QueueRole {
         match self {
             Self::Updates => "no account is updated",
             Self::Notifications => "notifiers are called at once",
-            Self::Events => "no events but those that groundcrew is handed",
+            Self::Events => "only events that are passed to groundcrew",
         }
     }
 
@@ -330,7 +330,7 @@ fn dead_letters(role: QueueRole, source: &str, queue: &QueueFacts, findings: &mu
         findings.push(Finding::warning(
             check,
             format!("{} in the dead-letter queue {name}", count(letters, "message")),
-            "read them: each says what failed; mend it, then redrive or delete them",
+            "read them: each says what failed; fix it, then redrive or delete them",
         ));
     }
     let kept = seconds(attributes, "MessageRetentionPeriod");

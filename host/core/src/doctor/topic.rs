@@ -59,7 +59,7 @@ pub(super) fn topic(
     if confirmed == 0 {
         findings.push(Finding::warning(
             CHECK,
-            format!("nobody hears {name}{waiting}"),
+            format!("no confirmed subscription to {name}{waiting}"),
             "subscribe those who are on call, and have them confirm",
         ));
     }
@@ -92,8 +92,15 @@ mod tests {
 
     #[rstest]
     #[case(ARN, "2", "0", Status::Ok, "alerts, 2 confirmed subscriptions")]
-    #[case(ARN, "0", "0", Status::Warning, "nobody hears alerts")]
-    #[case(ARN, "0", "1", Status::Warning, "nobody hears alerts (1 subscription not confirmed)")]
+    #[case(ARN, "0", "0", Status::Warning, "no confirmed subscription to alerts")]
+    #[case(
+        ARN,
+        "0",
+        "1",
+        Status::Warning,
+        "no confirmed subscription to alerts (1 subscription \
+                                            not confirmed)"
+    )]
     #[case(
         "arn:aws:sns:eu-west-1:111122223333:alerts",
         "1",

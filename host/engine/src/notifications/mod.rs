@@ -360,7 +360,7 @@ impl Notifications {
                  does not, put the event below into the file EVENT.json:\n\n  {by_hand}"
             ),
             Some(event) if event.is_own() && self.ports.queue.is_none() => format!(
-                "Nothing tries it again. Once the cause is mended, put the event below into the \
+                "Nothing tries it again. Once the cause is fixed, put the event below into the \
                  file EVENT.json:\n\n  {by_hand}\n\nWith queues.notifications_url it would be \
                  tried again."
             ),

@@ -40,7 +40,7 @@ impl Readiness {
         assert_eq!(self.health.stuck(), None, "{host} runs at {second}");
         let unready = self.health.unready();
         let says_unwritten =
-            unready.as_ref().is_some_and(|why| why.starts_with("it can't be written down"));
+            unready.as_ref().is_some_and(|why| why.starts_with("the ledger can't record"));
         if let Some((begins, lasts)) = scenario.full_disk {
             let long_full = (begins + NOTICED..begins + lasts).contains(&second);
             let long_free = second < begins || second > begins + lasts + NOTICED;
