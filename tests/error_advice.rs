@@ -58,7 +58,7 @@ fn folder() -> tempfile::TempDir {
 )]
 #[case::no_sweep(
     "redrive --all --config file.toml",
-    "look at `groundcrew status` once a host has swept"
+    "run `groundcrew status` once a host has swept"
 )]
 #[case::no_such_plan(
     "approve plan-010203040506 --config file.toml",

@@ -172,7 +172,7 @@ pub fn redrive(options: &Redrive) -> Result<(), CommandError> {
         let began = Timestamp::now();
         let Some(sweep) = session.last_sweep().await? else {
             return Err(CommandError::Other(
-                "no sweep is complete yet, so no account is dead-lettered: see `groundcrew \
+                "no sweep is complete yet, so no account is dead-lettered: run `groundcrew \
                  status` once a host has swept"
                     .into(),
             ));
