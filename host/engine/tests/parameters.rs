@@ -279,7 +279,7 @@ async fn previous_values_are_kept_and_nobody_is_looked_up() {
 )]
 #[case::family_name(
     |sim: &SimAws, _: &AccountId, email: &str| sim.rename_user(email, Some("Ada"), None),
-    &["told: SSOUserLastName (the user owner+"]
+    &["unknown: SSOUserLastName (the user owner+"]
 )]
 #[case::account_email(
     |sim: &SimAws, id: &AccountId, _: &str| sim.remove_output(id, "AccountEmail"),

@@ -154,7 +154,7 @@ async fn a_host_that_can_not_wait_says_so_and_opens_no_case() {
     assert_eq!(a.outcome, EventOutcome::Notified, "{a:?}");
     assert_eq!(b.outcome, EventOutcome::Failed);
     let detail = b.notifications[0].detail.as_deref().unwrap();
-    assert!(detail.starts_with("another host has been telling it"), "{detail}");
+    assert!(detail.starts_with("another host delivers it"), "{detail}");
     assert_eq!(fixture.cases(), 1);
     assert!(fixture.sim.alerts()[0].subject.contains(account.as_str()));
 }
