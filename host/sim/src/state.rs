@@ -404,7 +404,7 @@ mod tests {
         let text = std::fs::read_to_string(&path).unwrap();
         let mut model = State::parse(&text).unwrap().into_model();
         let seen = seen(&mut model, saturating_later(BEGIN, Duration::from_secs(24 * 3600)));
-        assert!(seen.contains("OperationLog") && seen.contains("case-"), "{seen}");
+        assert!(seen.contains("LoggedOperation") && seen.contains("case-"), "{seen}");
     }
 
     /// Each of the steps has an effect, so that the property above covers all of them.
