@@ -56,7 +56,7 @@ impl Notifications {
         loop {
             let entry = match self.claim(&key, resolved, recipient, until).await {
                 Ok(ClaimOutcome::Acquired(entry)) => entry,
-                Ok(ClaimOutcome::Completed(entry)) => return delivery.from_entry(&entry),
+                Ok(ClaimOutcome::Completed(entry)) => return delivery.with_entry(&entry),
                 Ok(ClaimOutcome::Held { until, reason }) => {
                     return self.held(delivery, GateDecision::Hold { until, reason });
                 }

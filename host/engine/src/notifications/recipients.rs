@@ -94,7 +94,7 @@ impl Notifications {
             match entry {
                 // The notifications after a gate need its decision.
                 Some(entry) if all_completed || !recipient.notifier.gate => {
-                    deliveries.push(subject.delivery(&recipient.notifier.name).from_entry(&entry));
+                    deliveries.push(subject.delivery(&recipient.notifier.name).with_entry(&entry));
                 }
                 _ => open.push(recipient),
             }
@@ -221,7 +221,7 @@ impl Notifications {
             changed_at: self.ports.clock.now(),
         };
         match self.ports.ledger.insert_if_absent(&delivery.key, &entry).await {
-            Ok(_) => delivery.from_entry(&entry),
+            Ok(_) => delivery.with_entry(&entry),
             Err(error) => delivery.failed(error.to_string()),
         }
     }

@@ -220,7 +220,7 @@ impl Delivery {
     }
 
     /// The result that the ledger's entry means.
-    pub(super) fn from_entry(self, entry: &NotificationEntry) -> Self {
+    pub(super) fn with_entry(self, entry: &NotificationEntry) -> Self {
         match &entry.state {
             NotificationState::Delivered { reference, decision } => Self {
                 reference: Some(reference.clone()),
