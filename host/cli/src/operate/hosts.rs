@@ -211,8 +211,8 @@ mod tests {
         let lambda = known(&[heartbeat("34-cd", HostKind::Lambda, 600)]);
         insta::assert_snapshot!(screen(lambda, by, true), @"
         host        none runs on this ledger since 2026-09-21 14:03 UTC, when 34-cd
-                    (groundcrew 0.1.0 in a Lambda) was last seen: what was in flight
-                    may have ended; look whether its schedule is enabled, and at its log
+                    (groundcrew 0.1.0 in a Lambda) was last seen: what was in flight may
+                    have ended; look whether its schedule is enabled, and at its log
         ");
     }
 

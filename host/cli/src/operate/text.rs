@@ -402,9 +402,8 @@ mod tests {
         let report = Report { sweep: None, ..report };
         insta::assert_snapshot!(screen(&report), @"
         host        none runs on this ledger since 2026-09-21 14:13 UTC, when file
-                    (groundcrew 0.1.0 as a service) was last seen: what was in
-                    flight may have ended; start one with
-                    `groundcrew run --config crew.toml`
+                    (groundcrew 0.1.0 as a service) was last seen: what was in flight
+                    may have ended; start one with `groundcrew run --config crew.toml`
         sweep       none is complete yet
         ");
     }
