@@ -602,7 +602,7 @@ fn a_sweep_is_made_when_it_is_asked_for_and_not_while_the_landing_zone_changes()
     ));
     eventually("another sweep", || calls("SearchProvisionedProducts") > before);
     let dry = fixture.run(&["sweep", "--dry-run"]);
-    let expected = "accounts    1: 0 to update, 0 skipped, 0 held, 0 failed, 1 current\nNothing was written down.\n";
+    let expected = "accounts    1: 0 to update, 0 skipped, 0 held, 0 failed, 1 current\nNothing was changed.\n";
     assert!(dry.stdout.ends_with(expected), "{}{}", dry.stdout, dry.stderr);
     service.stop();
 }

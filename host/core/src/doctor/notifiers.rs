@@ -280,7 +280,7 @@ fn connection_finding(
         Kind::NotYetValid => {
             "fix this machine's clock; if it is right, have the other system use a valid one"
         }
-        Kind::Untrusted => "have the other system's certificate corrected",
+        Kind::Untrusted => "have the other system's certificate fixed",
         Kind::NoTls => "look whether TLS 1.2 or 1.3 is spoken on this port, or fix `url`",
         Kind::CaFile => "fix the file that `ca_file` names: certificates of authorities in PEM",
         Kind::NoRootCertificates => {
