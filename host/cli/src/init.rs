@@ -134,12 +134,12 @@ fn write(options: &Init, suggestions: &CommandFormatter, out: &mut String) -> st
         ("notifications_url", &options.notifications_url, queue("notifications.fifo")),
     ];
     write_section(out, "queues", &queues)?;
-    writeln!(out, "# Where people are told of what failed. Without it that is in the log only.")?;
+    writeln!(out, "# The SNS topic of alerts. Without it alerts are in the log only.")?;
     let topic = format!("arn:aws:sns:{}:111122223333:groundcrew-alerts", options.region);
     write_section(out, "alerts", &[("topic_arn", &options.topic_arn, topic)])?;
     writeln!(
         out,
-        "# What AWS doesn't remember is in the ledger: what was told, what runs, what failed. It is the file\n\
+        "# The ledger stores what AWS does not: notifications, running updates, failures. It is the file\n\
          # groundcrew.db beside this one. Several hosts, or a Lambda, need a DynamoDB table."
     )?;
     write_section(out, "ledger", &[("table", &options.table, "groundcrew".to_owned())])?;

@@ -39,9 +39,10 @@ impl Coverage {
     /// Consumes a log line about coverage; answers `false` for any other line, which is to be
     /// logged.
     pub(crate) fn consume(&self, message: &str) -> bool {
-        let told =
-            message.strip_prefix(COVERAGE_PREFIX).and_then(|told| serde_json::from_str(told).ok());
-        let Some(CoverageReport { file, reached, missed }) = told else { return false };
+        let report = message
+            .strip_prefix(COVERAGE_PREFIX)
+            .and_then(|report| serde_json::from_str(report).ok());
+        let Some(CoverageReport { file, reached, missed }) = report else { return false };
         let mut scripts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let lines = scripts.entry(file).or_default();
         lines.reached.extend(reached);

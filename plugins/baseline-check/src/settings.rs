@@ -106,7 +106,7 @@ pub struct PatternCheck {
     pub on_finding: Option<FindingAction>,
 }
 
-/// What a finding does to what the notifiers after this one are told. A stricter one is greater.
+/// What a finding does to the notifications after this one. A stricter one is greater.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[schemars(inline)]

@@ -195,7 +195,7 @@ fn describe_forbidden(granted: &HttpGrant, addresses: &[IpAddr]) -> Option<(Stri
         .iter()
         .filter_map(|address| Some((*address, forbidden(granted, *address)?)))
         .collect();
-    let told: Vec<String> =
+    let addresses_text: Vec<String> =
         forbidden.iter().map(|(address, kind)| format!("{address} is {kind}")).collect();
     let fix = match forbidden.iter().any(|(_, kind)| kind.can_be_allowed()) {
         true => {
@@ -204,7 +204,7 @@ fn describe_forbidden(granted: &HttpGrant, addresses: &[IpAddr]) -> Option<(Stri
         }
         false => "have the name lead elsewhere, or fix the host in `url`: no key opens that",
     };
-    (!told.is_empty()).then(|| (list(&told), fix))
+    (!addresses_text.is_empty()).then(|| (list(&addresses_text), fix))
 }
 
 /// Some addresses of a host that can be reached are not allowed.
@@ -213,9 +213,9 @@ fn some_addresses_forbidden(
     granted: &HttpGrant,
     facts: &GrantFacts,
 ) -> Option<Finding> {
-    let (told, fix) = describe_forbidden(granted, &facts.addresses)?;
+    let (addresses_text, fix) = describe_forbidden(granted, &facts.addresses)?;
     let found = format!(
-        "`{notifier}`: {}: not all addresses of {} may be reached: {told}; requests go to the others",
+        "`{notifier}`: {}: not all addresses of {} may be reached: {addresses_text}; requests go to the others",
         facts.grant,
         granted.url.host()
     );
@@ -232,11 +232,11 @@ fn connection_finding(
     use ConnectionFailureKind as Kind;
     let ConnectionFailure { kind, reason } = failure;
     let grant = &facts.grant;
-    if let (Kind::AddressForbidden, Some((told, fix))) =
+    if let (Kind::AddressForbidden, Some((addresses_text, fix))) =
         (kind, describe_forbidden(granted, &facts.addresses))
     {
         let host = granted.url.host();
-        let found = format!("`{notifier}`: {grant}: {host} may not be reached: {told}");
+        let found = format!("`{notifier}`: {grant}: {host} may not be reached: {addresses_text}");
         return Finding::failed(CHECK, found, fix);
     }
     let what = match kind {
@@ -304,10 +304,10 @@ fn answer(notifier: &str, granted: &HttpGrant, facts: &GrantFacts, probe: &Probe
             );
         }
     };
-    let told = |meaning: &str| format!("HEAD is answered {status}: {meaning}");
+    let found = |meaning: &str| format!("HEAD is answered {status}: {meaning}");
     let warned = |meaning: &str| named(format!("HEAD {grant} is answered {status}: {meaning}"));
     match status {
-        200..=299 => Finding::ok(CHECK, told("it is up, and takes such a request")),
+        200..=299 => Finding::ok(CHECK, found("it is up, and takes such a request")),
         300..=399 => Finding::warning(
             CHECK,
             warned("it leads elsewhere, and no redirect is followed"),
@@ -334,14 +334,14 @@ fn answer(notifier: &str, granted: &HttpGrant, facts: &GrantFacts, probe: &Probe
         ),
         404 => Finding::ok(
             CHECK,
-            told(
+            found(
                 "it is up, and has nothing at this very URL, which is right where notifications go \
                   below it; it says nothing of secrets",
             ),
         ),
         405 | 501 => Finding::ok(
             CHECK,
-            told(
+            found(
                 "it is up, and takes no HEAD, which is right of a webhook; it says nothing of \
                   secrets",
             ),
@@ -351,7 +351,7 @@ fn answer(notifier: &str, granted: &HttpGrant, facts: &GrantFacts, probe: &Probe
             warned("the other system, or a proxy before it, has an error"),
             "ask whoever runs it; notifications are tried again",
         ),
-        _ => Finding::ok(CHECK, told("it is up; it says nothing of secrets")),
+        _ => Finding::ok(CHECK, found("it is up; it says nothing of secrets")),
     }
 }
 

@@ -112,12 +112,12 @@ impl Scheduler {
     /// Something else runs on the account. The scheduler waits for it. If it takes longer than any
     /// update, there is one alert: the later lanes wait as well.
     fn busy(&mut self, account: &AccountId, now: Timestamp) -> Option<SchedulerAction> {
-        let (since, told) = self.busy.entry(account.clone()).or_insert((now, false));
+        let (since, alerted) = self.busy.entry(account.clone()).or_insert((now, false));
         let age = Duration::try_from(now.duration_since(*since)).unwrap_or_default();
-        if *told || age < self.rules.operation_timeout {
+        if *alerted || age < self.rules.operation_timeout {
             return None;
         }
-        *told = true;
+        *alerted = true;
         let day = now.as_second().div_euclid(86_400);
         let what = format!("busy: {account}, {day}");
         Some(SchedulerAction::Alert { what, alert: account_busy(account, age) })
